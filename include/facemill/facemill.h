@@ -3,14 +3,13 @@
    #include <facemill/facemill.h>
    #include <stdio.h>
    int main(int argc, char **argv) {
-       fm_engine *engine = NULL; fm_result *result = NULL; fm_error error = {0};
-       fm_engine_options options = {.struct_size = sizeof options, .pack = argc > 2 ? argv[2] : NULL};
-       if (argc < 2 || fm_engine_open(&options, &engine, &error)) return printf("%s\n", error.message), 1;
-       fm_input input = fm_input_file(argv[1]);
-       if (fm_analyze(engine, &input, NULL, &result, &error)) return printf("%s\n", error.message), 1;
-       for (size_t i = 0; i < fm_result_face_count(result); i++)
-           printf("face %zu at %.0f,%.0f score %.2f\n", i, (double)fm_result_face(result, i)->box[0],
-                  (double)fm_result_face(result, i)->box[1], (double)fm_result_face(result, i)->score);
+       static fm_engine_options options; static fm_error error; fm_engine *engine; fm_result *result;
+       fm_input input = fm_input_file(argc > 1 ? argv[1] : "picture.jpg"); const fm_face *face;
+       options.struct_size = sizeof options; options.pack = argc > 2 ? argv[2] : NULL;
+       if (fm_engine_open(&options, &engine, &error)) return puts(error.message), 1;
+       if (fm_analyze(engine, &input, NULL, &result, &error)) return puts(error.message), 1;
+       for (size_t i = 0; (face = fm_result_face(result, i)) != NULL; i++)
+           printf("face at %.0f,%.0f score %.2f\n", (double)face->box[0], (double)face->box[1], (double)face->score);
        fm_result_free(result); fm_engine_close(engine);
    }
 
@@ -223,7 +222,6 @@ typedef struct fm_engine_options {
     fm_log_callback log;                  /* NULL: standard error */
     void *log_user;
     const char *cpu_mask; /* highest instruction set of our own kernels: scalar, avx2, avx512, neon; NULL: FM_CPU_MASK */
-    bool verify_at_load;  /* false */
 } fm_engine_options;
 
 /* Open the pack and its models on providers that the policy allows. *engine is the caller's, closed by

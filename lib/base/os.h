@@ -35,6 +35,7 @@ void *fm_library_symbol(void *library, const char *name);
 void fm_library_close(void *library);
 
 /* ---- files */
+#define OS_PATH_SIZE 4096 /* bytes of any path that we build, with its NUL */
 enum os_path_kind { OS_PATH_NONE = 0, OS_PATH_FILE = 1, OS_PATH_FOLDER = 2, OS_PATH_OTHER = 3 };
 enum os_path_kind fm_path_kind(const char *path);
 /* Read a regular file (or pipe) whole into `buffer`; FM_NOT_FOUND, FM_IO, FM_LIMIT (more than max_bytes; checked by
@@ -65,5 +66,8 @@ int fm_terminal_width(int descriptor); /* 80 when unknown */
 int fm_core_count(void); /* that this process may use (affinity) */
 struct os_memory { uint64_t total, available, process, process_peak; }; /* bytes; 0 = unknown */
 struct os_memory fm_memory_figures(void);
+struct os_cpu_bits { uint64_t first, second; }; /* AT_HWCAP and AT_HWCAP2; 0 where there is no such thing */
+struct os_cpu_bits fm_cpu_bits(void);
+void fm_machine_name(char *out, size_t size); /* "aarch64", as uname has it */
 
 #endif

@@ -31,7 +31,8 @@ fm_limits fm_limits_resolve(const fm_limits *limits);
 /* A row of the decoder table. */
 struct decoder {
     const char *name;
-    bool built; /* false: recognised, but not in this build */
+    bool built;         /* false: recognised, but not in this build */
+    const char *option; /* CMake option that puts it into a build; NULL: recognised so that words can help, never decoded */
     bool (*sniff)(const uint8_t *bytes, size_t size);
     fm_status (*decode)(struct image *image, const uint8_t *bytes, size_t size, const char *name,
                         const fm_limits *limits, fm_error *error); /* leaves rows as stored, sets image->orientation */

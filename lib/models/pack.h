@@ -74,6 +74,7 @@ void fm_pack_close(struct pack *pack);
 struct model_build {
     bool batch;     /* input's first dimension symbolic */
     bool take_bytes; /* u8 pixels in, cast and normalisation inside */
+    bool split_prelu; /* fm_graph_split_prelu, for providers whose PRelu is slow */
     int width, height; /* fix the spatial size; 0: leave */
 };
 FM_MUST_USE fm_status fm_model_build(const struct model *model, const struct model_build *build, struct buffer *bytes, fm_error *error);

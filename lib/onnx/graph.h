@@ -43,6 +43,8 @@ size_t fm_graph_producer(const struct graph *graph, const char *value);
 size_t fm_graph_node_integers(const struct graph *graph, size_t node, const char *attribute, int64_t *values, size_t capacity);
 /* Values of an integer constant (initializer or Constant node) named `value`; length, 0 when it is none. */
 size_t fm_graph_constant_integers(const struct graph *graph, const char *value, int64_t *values, size_t capacity);
+/* Dimensions of a constant named `value`; its rank, -1 when it is none. */
+int fm_graph_constant_dims(const struct graph *graph, const char *value, int64_t dims[FM_MAX_RANK]);
 /* Elements of all initializers together. */
 uint64_t fm_graph_parameter_count(const struct graph *graph);
 /* "Conv 58, Relu 50" by falling count, into `out`. */
@@ -55,16 +57,20 @@ FM_MUST_USE fm_status fm_graph_make_batch_dynamic(struct graph *graph, size_t in
 FM_MUST_USE fm_status fm_graph_take_bytes(struct graph *graph, size_t index, float mean, float scale, fm_error *error);
 /* Fix the dimensions of input `index` (dims < 0 stay as they are). */
 FM_MUST_USE fm_status fm_graph_fix_input(struct graph *graph, size_t index, const int64_t *dims, int rank, fm_error *error);
+/* Spell every PRelu whose slopes are constant, per channel and at most 1 as relu((1 - slope) * x) + slope * x, the products being
+   depthwise 1x1 convolutions: the same function for runtimes whose PRelu is slow (docs/PERF_LOG.md). *count receives how many. */
+FM_MUST_USE fm_status fm_graph_split_prelu(struct graph *graph, size_t *count, fm_error *error);
 
 /* ---- building (tests, and packs of our own later) */
 FM_MUST_USE fm_status fm_graph_create(const char *name, int64_t opset, struct graph **graph, fm_error *error);
 FM_MUST_USE fm_status fm_graph_add_input(struct graph *graph, const char *name, enum dtype dtype, const int64_t *dims, int rank, fm_error *error);
 FM_MUST_USE fm_status fm_graph_add_output(struct graph *graph, const char *name, enum dtype dtype, const int64_t *dims, int rank, fm_error *error); /* rank -1: no shape */
 FM_MUST_USE fm_status fm_graph_add_tensor(struct graph *graph, const char *name, enum dtype dtype, const int64_t *dims, int rank, const void *values, fm_error *error);
-/* `inputs` and `outputs`: names separated by spaces. Returns the node's index in *node (may be NULL). */
+/* `inputs` and `outputs`: names separated by spaces, "-" for one left out. Returns the node's index in *node (may be NULL). */
 FM_MUST_USE fm_status fm_graph_add_node(struct graph *graph, const char *op, const char *name, const char *inputs, const char *outputs, size_t *node, fm_error *error);
 FM_MUST_USE fm_status fm_graph_set_integer(struct graph *graph, size_t node, const char *attribute, int64_t value, fm_error *error);
 FM_MUST_USE fm_status fm_graph_set_integers(struct graph *graph, size_t node, const char *attribute, const int64_t *values, size_t count, fm_error *error);
 FM_MUST_USE fm_status fm_graph_set_float(struct graph *graph, size_t node, const char *attribute, float value, fm_error *error);
+FM_MUST_USE fm_status fm_graph_set_tensor(struct graph *graph, size_t node, const char *attribute, enum dtype dtype, const int64_t *dims, int rank, const void *values, fm_error *error);
 
 #endif

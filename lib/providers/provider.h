@@ -49,6 +49,9 @@ struct provider {
     int detect_batch, embed_batch; /* per run, by table */
     int lanes;                     /* runs at a time; 0: one per thread of the budget */
     bool listed_in_auto;
+    bool split_prelu;              /* its PRelu is slow: give it the graph in other words (fm_graph_split_prelu) */
+    bool session_per_lane;         /* a session serialises its callers: every lane opens its own */
+    bool fixed_shapes;             /* open one session per input size, its dimensions fixed in the graph */
     /* Can it be opened here? Cheap: loads libraries, opens no model. */
     void (*probe)(const struct runtime_options *options, struct provider_probe *probe);
     fm_status (*open)(const struct runtime_options *options, const struct session_request *request,

@@ -1,0 +1,24 @@
+/* What only a program needs of the operating system: interrupts, and what accelerators and libraries there are. */
+#ifndef FM_BASE_OS_PROGRAM_H
+#define FM_BASE_OS_PROGRAM_H
+
+#include "base/os.h"
+
+/* Watch for requests to stop (Ctrl-C, SIGTERM) from now on: the first calls `on_signal` with its number, on a thread of
+   its own; the second ends the process at once with 128 + its number. A closed pipe becomes a write error instead
+   of a signal. Call before the first thread is started; once per process; lasts until it ends. */
+FM_MUST_USE bool fm_signals_watch(void (*on_signal)(int number, void *user), void *user);
+
+/* One accelerator as the operating system lists it. */
+struct os_accelerator {
+    char name[128];   /* "NVIDIA H200", or vendor and device numbers */
+    char driver[128]; /* "nvidia 550.54.15"; "" when none is loaded */
+};
+void fm_accelerators_visit(void (*visit)(const struct os_accelerator *accelerator, void *user), void *user);
+
+/* Paths of the shared libraries in this process, as loaded. */
+void fm_libraries_visit(void (*visit)(const char *path, void *user), void *user);
+/* Does the loader find a library of this name? Its path into `out`. Loads and unloads it. */
+FM_MUST_USE bool fm_library_find(const char *name, char *out, size_t size);
+
+#endif

@@ -1,0 +1,479 @@
+/* Batcher: one network's open batches and the lanes that run them. Callers take slots and write into them; a lane takes
+   the oldest full batch, else the oldest one, closes it, waits for the slots that are still being written, runs it and
+   hands every slot its answer. A lane never waits for more company: on a busy machine company comes by itself while all lanes run. */
+#include "engine/engine.h"
+
+#include <stdio.h>
+
+/* ---- shape of a batch */
+
+static bool batch_shape(struct network *network, struct batch *batch, int width, int height)
+{
+    struct tensor *input = &batch->input;
+    size_t size = 0;
+    *input = (struct tensor){.dtype = network->input_dtype, .rank = 4, .dims = {network->max_batch, 3, height, width},
+                             .bytes = input->bytes, .capacity = input->capacity, .memory = FM_MEMORY_HOST};
+    if (!fm_tensor_size(input, &size))
+        return false;
+    if (size > input->capacity) {
+        const struct device_ops *ops = fm_device_ops(network->device);
+        ops->free(network->device, input->bytes);
+        input->bytes = ops->alloc(network->device, size);
+        input->capacity = input->bytes ? size : 0;
+        if (!input->bytes)
+            return false;
+    }
+    batch->width = width;
+    batch->height = height;
+    return true;
+}
+
+static void batch_remove(struct batch **list, struct batch *batch)
+{
+    while (*list && *list != batch)
+        list = &(*list)->next;
+    if (*list)
+        *list = batch->next;
+    batch->next = NULL;
+}
+
+static void batch_append(struct batch **list, struct batch *batch)
+{
+    while (*list)
+        list = &(*list)->next;
+    batch->next = NULL;
+    *list = batch;
+}
+
+/* A free batch, one of the same shape first: its tensor fits already. */
+static struct batch *free_batch(struct network *network, int width, int height)
+{
+    for (struct batch *batch = network->free; batch; batch = batch->next)
+        if (batch->width == width && batch->height == height)
+            return batch;
+    return network->free;
+}
+
+static struct batch *open_batch(struct network *network, int width, int height)
+{
+    for (struct batch *batch = network->open; batch; batch = batch->next)
+        if (batch->width == width && batch->height == height && batch->taken < batch->capacity)
+            return batch;
+    return NULL;
+}
+
+/* ---- callers' side */
+
+fm_status fm_network_acquire(struct network *network, int width, int height, struct slot_owner *owner, int index,
+                             struct batch **batch_out, int *slot, fm_error *error)
+{
+    fm_status status = FM_OK;
+    fm_mutex_lock(&network->mutex);
+    struct batch *batch = NULL;
+    while (network->trimming || (!(batch = open_batch(network, width, height)) && !network->free))
+        fm_cond_wait(&network->space, &network->mutex);
+    if (!batch) {
+        batch = free_batch(network, width, height);
+        if (batch_shape(network, batch, width, height)) {
+            batch_remove(&network->free, batch);
+            batch->taken = batch->filled = 0;
+            batch->capacity = network->max_batch;
+            batch->opened_ns = fm_clock_ns();
+            batch_append(&network->open, batch);
+        } else {
+            status = fm_fail(error, FM_OUT_OF_MEMORY, "no memory for a batch of %d images of %dx%d; lower --batch or --det-size",
+                             network->max_batch, width, height);
+        }
+    }
+    if (status == FM_OK) {
+        *slot = batch->taken++;
+        batch->slots[*slot] = (struct batch_slot){owner, index};
+        *batch_out = batch;
+    }
+    fm_mutex_unlock(&network->mutex);
+    return status;
+}
+
+void fm_network_commit(struct network *network, struct batch *batch)
+{
+    fm_mutex_lock(&network->mutex);
+    batch->filled++;
+    fm_cond_broadcast(&network->work);
+    fm_mutex_unlock(&network->mutex);
+}
+
+/* ---- lanes' side */
+
+static int histogram_bucket(int batch)
+{
+    int bucket = 0;
+    for (int limit = 1; batch > limit && bucket < FM_BATCH_BUCKETS - 1; limit *= 2)
+        bucket++;
+    return bucket;
+}
+
+/* The batch to run next: every one here has a slot taken; only those with a written slot are worth a lane's time. */
+static struct batch *next_batch(const struct network *network)
+{
+    struct batch *oldest = NULL;
+    for (struct batch *batch = network->open; batch; batch = batch->next) {
+        if (batch->filled == batch->capacity)
+            return batch;
+        if (!oldest && batch->filled > 0)
+            oldest = batch;
+    }
+    return oldest;
+}
+
+static void answer_slots(struct network *network, struct batch *batch, int first, int count, const struct tensor *outputs,
+                         size_t output_count, double run_ms, fm_status status, const fm_error *error)
+{
+    for (int i = 0; i < count; i++) {
+        const struct slot_answer answer = {network, outputs, output_count, count, i, run_ms, status, error};
+        struct batch_slot *slot = &batch->slots[first + i];
+        slot->owner->deliver(slot->owner, slot->index, &answer);
+    }
+}
+
+static void budget_take(struct budget *budget)
+{
+    if (!budget)
+        return;
+    fm_mutex_lock(&budget->mutex);
+    while (budget->available == 0)
+        fm_cond_wait(&budget->freed, &budget->mutex);
+    budget->available--;
+    fm_mutex_unlock(&budget->mutex);
+}
+
+static void budget_return(struct budget *budget)
+{
+    if (!budget)
+        return;
+    fm_mutex_lock(&budget->mutex);
+    budget->available++;
+    fm_cond_signal(&budget->freed);
+    fm_mutex_unlock(&budget->mutex);
+}
+
+static struct network_session session_key(const struct network *network, int lane, int width, int height)
+{
+    const struct provider *provider = network->provider;
+    return (struct network_session){.width = provider->fixed_shapes ? width : 0,
+                                    .height = provider->fixed_shapes ? height : 0,
+                                    .lane = provider->session_per_lane ? lane : 0};
+}
+
+/* Its index, or session_count when it is not open yet. */
+static int session_find(const struct network *network, const struct network_session *wanted)
+{
+    int index = 0;
+    for (; index < network->session_count; index++) {
+        const struct network_session *session = &network->sessions[index];
+        if (session->width == wanted->width && session->height == wanted->height && session->lane == wanted->lane)
+            break;
+    }
+    return index;
+}
+
+/* The lane's run on the session for this shape, both opened when they are not there (first use, or after a trim). */
+static fm_status lane_run_for(struct lane *lane, int width, int height, struct run **run, fm_error *error)
+{
+    struct network *network = lane->network;
+    fm_status status = FM_OK;
+    const struct network_session wanted = session_key(network, lane->number, width, height);
+    fm_mutex_lock(&network->mutex); /* held while opening: other lanes wait rather than open the same graph again */
+    const int index = session_find(network, &wanted);
+    if (index == FM_MAX_SESSIONS) {
+        status = fm_fail(error, FM_LIMIT, "%s: %s keeps at most %d sessions open; use fewer detection sizes or threads",
+                         network->model->file, network->provider->name, FM_MAX_SESSIONS);
+    } else if (index == network->session_count) {
+        network->sessions[index] = wanted;
+        status = fm_network_session_open(network, width, height, &network->sessions[index].session, error);
+        network->session_count += status == FM_OK;
+    }
+    if (status == FM_OK && !lane->runs[index])
+        status = network->provider->run_open(network->sessions[index].session, &lane->runs[index], error);
+    *run = status == FM_OK ? lane->runs[index] : NULL;
+    fm_mutex_unlock(&network->mutex);
+    return status;
+}
+
+static fm_status run_once(struct lane *lane, struct batch *batch, int first, int count, struct tensor *outputs, double *run_ms,
+                          fm_error *error)
+{
+    struct network *network = lane->network;
+    const struct provider *provider = network->provider;
+    struct run *run = NULL;
+    struct tensor input = batch->input;
+    size_t image_size = 0;
+    input.dims[0] = 1;
+    if (!fm_tensor_size(&input, &image_size))
+        return fm_fail(error, FM_INTERNAL, "%s: input of impossible size", network->model->file);
+    input.dims[0] = count;
+    input.bytes = (uint8_t *)input.bytes + image_size * (size_t)first;
+    fm_status status = lane_run_for(lane, batch->width, batch->height, &run, error);
+    if (status != FM_OK)
+        return status;
+    budget_take(network->budget);
+    const uint64_t start = fm_clock_ns();
+    status = provider->submit(run, &input, error);
+    if (status == FM_OK)
+        status = provider->wait(run, outputs, error);
+    *run_ms = (double)(fm_clock_ns() - start) / 1e6;
+    budget_return(network->budget);
+    return status;
+}
+
+static void note_out_of_memory(struct network *network, int count)
+{
+    fm_mutex_lock(&network->mutex);
+    network->oom_retries++;
+    if (network->max_batch > count / 2)
+        network->max_batch = count / 2;
+    const bool report = !network->oom_reported;
+    network->oom_reported = true;
+    fm_mutex_unlock(&network->mutex);
+    if (report)
+        fm_log(network->logger, FM_LOG_WARN, "engine", "%s ran out of memory on %s with a batch of %d; going on with batches of %d",
+               network->provider->name, network->model->file, count, count / 2);
+}
+
+/* Run slots first..first+count-1; what does not fit in the provider's memory is halved and tried again. */
+static void run_slots(struct lane *lane, struct batch *batch, int first, int count)
+{
+    struct network *network = lane->network;
+    int done = 0, step = count;
+    while (done < count) {
+        struct tensor outputs[FM_MAX_OUTPUTS];
+        fm_error error = {0};
+        double run_ms = 0;
+        const int now = step < count - done ? step : count - done;
+        const fm_status status = run_once(lane, batch, first + done, now, outputs, &run_ms, &error);
+        if (status == FM_OUT_OF_MEMORY && now > 1) {
+            note_out_of_memory(network, now);
+            step = now / 2;
+            continue;
+        }
+        size_t output_count = 0;
+        if (status == FM_OK) {
+            output_count = network->provider->output_count(network->sessions[0].session);
+            fm_mutex_lock(&network->mutex);
+            network->histogram[histogram_bucket(now)]++;
+            fm_mutex_unlock(&network->mutex);
+        }
+        answer_slots(network, batch, first + done, now, outputs, output_count, run_ms, status, &error);
+        done += now;
+    }
+}
+
+static void lane_main(void *argument)
+{
+    struct lane *lane = argument;
+    struct network *network = lane->network;
+    fm_mutex_lock(&network->mutex);
+    for (;;) {
+        struct batch *batch = NULL;
+        while (!(batch = next_batch(network)) && !network->closing)
+            fm_cond_wait(&network->work, &network->mutex);
+        if (!batch)
+            break;
+        batch_remove(&network->open, batch); /* closed: no further slots */
+        network->running++;
+        while (batch->filled < batch->taken)
+            fm_cond_wait(&network->work, &network->mutex);
+        fm_mutex_unlock(&network->mutex);
+        run_slots(lane, batch, 0, batch->taken);
+        fm_mutex_lock(&network->mutex);
+        network->running--;
+        batch_append(&network->free, batch);
+        fm_cond_broadcast(&network->space);
+        fm_cond_broadcast(&network->idle);
+    }
+    fm_mutex_unlock(&network->mutex);
+}
+
+/* ---- opening and closing */
+
+static bool create_batches(struct network *network)
+{
+    network->batch_count = network->lane_count * 2; /* one that runs, one that fills */
+    network->batches = fm_alloc_array((size_t)network->batch_count, sizeof *network->batches);
+    network->lanes = fm_alloc_array((size_t)network->lane_count, sizeof *network->lanes);
+    if (!network->batches || !network->lanes)
+        return false;
+    for (int i = 0; i < network->batch_count; i++) {
+        struct batch *batch = &network->batches[i];
+        batch->slots = fm_alloc_array((size_t)network->max_batch, sizeof *batch->slots);
+        if (!batch->slots)
+            return false;
+        batch_append(&network->free, batch);
+    }
+    return true;
+}
+
+static bool start_lanes(struct network *network)
+{
+    for (int i = 0; i < network->lane_count; i++) {
+        struct lane *lane = &network->lanes[i];
+        lane->network = network;
+        lane->number = i;
+        lane->started = fm_thread_start(&lane->thread, "fm-lane", lane_main, lane);
+        if (!lane->started)
+            return false;
+    }
+    return true;
+}
+
+static int wanted_batch(const struct network_options *options)
+{
+    const bool detects = options->model->task == MODEL_DETECTION;
+    const int by_table = detects ? options->provider->detect_batch : options->provider->embed_batch;
+    const int batch = options->batch > 0 ? options->batch : by_table;
+    return batch > 1 ? batch : 1;
+}
+
+static fm_status decide_batch(struct network *network, const struct network_options *options, struct session *session)
+{
+    const int batch = wanted_batch(options);
+    network->max_batch = 1;
+    if (batch == 1)
+        return FM_OK;
+    if (!options->model->batch_possible)
+        (void)snprintf(network->batch_note, sizeof network->batch_note, "one at a time: %s", options->model->batch_note);
+    else if (fm_network_batch_holds(network, session, options->width, options->height, network->batch_note,
+                                    sizeof network->batch_note))
+        network->max_batch = batch;
+    if (network->max_batch == 1)
+        fm_log(network->logger, FM_LOG_INFO, "engine", "%s: %s", network->model->file, network->batch_note);
+    return FM_OK;
+}
+
+fm_status fm_network_open(const struct network_options *options, struct network **network_out, fm_error *error)
+{
+    struct session *session = NULL;
+    struct network *network = fm_alloc(sizeof *network);
+    if (!network)
+        return fm_fail(error, FM_OUT_OF_MEMORY, "no memory for the network of %s", options->model->file);
+    network->model = options->model;
+    network->provider = options->provider;
+    network->runtime = options->runtime;
+    network->device = options->device;
+    network->logger = options->logger;
+    network->budget = options->budget;
+    network->strict = options->strict;
+    network->precision = options->precision;
+    network->input_dtype = options->provider->prefer_bytes ? DTYPE_U8 : DTYPE_F32;
+    network->lane_count = options->provider->lanes > 0 ? options->provider->lanes : options->threads;
+    network->max_batch = wanted_batch(options);
+    fm_mutex_init(&network->mutex);
+    fm_cond_init(&network->work);
+    fm_cond_init(&network->space);
+    fm_cond_init(&network->idle);
+
+    fm_status status = fm_network_session_open(network, options->width, options->height, &session, error);
+    if (status != FM_OK)
+        goto cleanup;
+    network->sessions[0] = session_key(network, 0, options->width, options->height);
+    network->sessions[0].session = session;
+    network->session_count = 1;
+    (void)snprintf(network->detail, sizeof network->detail, "%s", options->provider->detail(session));
+    status = decide_batch(network, options, session);
+    if (status == FM_OK && options->model->task == MODEL_RECOGNITION)
+        status = fm_network_measure_embedding(network, session, error);
+    if (status == FM_OK && (!create_batches(network) || !start_lanes(network)))
+        status = fm_fail(error, FM_OUT_OF_MEMORY, "cannot start %d lanes for %s; lower --threads or --batch", network->lane_count,
+                         options->model->file);
+cleanup:
+    if (status != FM_OK) {
+        fm_network_close(network);
+        network = NULL;
+    }
+    *network_out = network;
+    return status;
+}
+
+static void close_sessions(struct network *network)
+{
+    for (int i = 0; network->lanes && i < network->lane_count; i++)
+        for (int k = 0; k < network->session_count; k++) {
+            network->provider->run_close(network->lanes[i].runs[k]);
+            network->lanes[i].runs[k] = NULL;
+        }
+    for (int k = 0; k < network->session_count; k++)
+        network->provider->close(network->sessions[k].session);
+    network->session_count = 0;
+}
+
+static void free_tensors(struct network *network)
+{
+    for (int i = 0; network->batches && i < network->batch_count; i++) {
+        struct batch *batch = &network->batches[i];
+        fm_device_ops(network->device)->free(network->device, batch->input.bytes);
+        batch->input = (struct tensor){0};
+        batch->width = batch->height = 0;
+    }
+}
+
+void fm_network_close(struct network *network)
+{
+    if (!network)
+        return;
+    fm_mutex_lock(&network->mutex);
+    network->closing = true;
+    fm_cond_broadcast(&network->work);
+    fm_mutex_unlock(&network->mutex);
+    for (int i = 0; network->lanes && i < network->lane_count; i++)
+        if (network->lanes[i].started)
+            fm_thread_join(&network->lanes[i].thread);
+    close_sessions(network);
+    free_tensors(network);
+    for (int i = 0; network->batches && i < network->batch_count; i++)
+        fm_free(network->batches[i].slots);
+    fm_free(network->batches);
+    fm_free(network->lanes);
+    fm_cond_reset(&network->work);
+    fm_cond_reset(&network->space);
+    fm_cond_reset(&network->idle);
+    fm_mutex_reset(&network->mutex);
+    fm_free(network);
+}
+
+void fm_network_trim(struct network *network)
+{
+    if (!network)
+        return;
+    fm_mutex_lock(&network->mutex);
+    while (network->trimming)
+        fm_cond_wait(&network->idle, &network->mutex);
+    network->trimming = true; /* no new slots */
+    while (network->running > 0 || network->open) /* what was begun is finished first */
+        fm_cond_wait(&network->idle, &network->mutex);
+    close_sessions(network);
+    free_tensors(network);
+    network->trimming = false;
+    fm_cond_broadcast(&network->space);
+    fm_cond_broadcast(&network->work);
+    fm_cond_broadcast(&network->idle);
+    fm_mutex_unlock(&network->mutex);
+}
+
+uint64_t fm_network_memory(struct network *network)
+{
+    uint64_t bytes = 0;
+    if (!network)
+        return 0;
+    fm_mutex_lock(&network->mutex);
+    for (int i = 0; i < network->batch_count; i++)
+        bytes += network->batches[i].input.capacity;
+    fm_mutex_unlock(&network->mutex);
+    return bytes;
+}
+
+bool fm_network_loaded(struct network *network)
+{
+    fm_mutex_lock(&network->mutex);
+    const bool loaded = network->session_count > 0;
+    fm_mutex_unlock(&network->mutex);
+    return loaded;
+}

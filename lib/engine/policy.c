@@ -1,0 +1,143 @@
+/* Policy: which provider runs a model. Providers are tried in the order that the policy gives; the first that opens the
+   graph runs it, and every one passed over leaves its reason and remedy behind: nothing falls back in silence. */
+#include "engine/engine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_CHOICES 16
+
+struct choices {
+    const struct provider *rows[MAX_CHOICES];
+    size_t count;
+    bool strict;
+};
+
+static void list_provider_names(char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (size_t i = 0; fm_provider_row(i) && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", fm_provider_row(i)->name);
+}
+
+/* "ort:cuda, ort:cpu" into rows. */
+static fm_status parse_names(const char *names, struct choices *choices, fm_error *error)
+{
+    const char *at = names;
+    while (at && *at) {
+        at += strspn(at, ", ");
+        const size_t length = strcspn(at, ", ");
+        if (length == 0)
+            break;
+        const struct provider *row = fm_provider_find(at, length);
+        if (!row) {
+            char known[400];
+            list_provider_names(known, sizeof known);
+            return fm_fail(error, FM_INVALID_ARGUMENT, "there is no provider '%.*s'; expected one of: %s", (int)length, at, known);
+        }
+        if (choices->count == MAX_CHOICES)
+            return fm_fail(error, FM_INVALID_ARGUMENT, "more than %d providers named", MAX_CHOICES);
+        choices->rows[choices->count++] = row;
+        at += length;
+    }
+    return FM_OK;
+}
+
+static fm_status take_auto(const struct settings *settings, struct choices *choices)
+{
+    for (size_t i = 0; fm_provider_row(i) && choices->count < MAX_CHOICES; i++) {
+        const struct provider *row = fm_provider_row(i);
+        if (row->listed_in_auto && (settings->device != FM_DEVICE_CPU || row->host_compute))
+            choices->rows[choices->count++] = row;
+    }
+    return FM_OK;
+}
+
+static fm_status make_choices(const struct settings *settings, struct choices *choices, fm_error *error)
+{
+    fm_status status = parse_names(settings->providers, choices, error);
+    if (status != FM_OK)
+        return status;
+    fm_policy policy = settings->policy;
+    if (policy == FM_POLICY_DEFAULT)
+        policy = choices->count == 0 ? FM_POLICY_AUTO : choices->count == 1 ? FM_POLICY_STRICT : FM_POLICY_ORDERED;
+    if (policy == FM_POLICY_AUTO && choices->count == 0)
+        return take_auto(settings, choices);
+    if (policy == FM_POLICY_AUTO)
+        return fm_fail(error, FM_INVALID_ARGUMENT, "policy auto chooses the provider itself: name none, or take policy ordered");
+    if (choices->count == 0)
+        return fm_fail(error, FM_INVALID_ARGUMENT, "policy %s needs a provider: name one with --provider",
+                       policy == FM_POLICY_STRICT ? "strict" : "ordered");
+    if (policy == FM_POLICY_STRICT && choices->count > 1)
+        return fm_fail(error, FM_INVALID_ARGUMENT, "policy strict takes one provider, not %zu: name one, or take policy ordered",
+                       choices->count);
+    for (size_t i = 0; i < choices->count; i++)
+        if (settings->device == FM_DEVICE_CPU && !choices->rows[i]->host_compute)
+            return fm_fail(error, FM_INVALID_ARGUMENT, "provider %s needs an accelerator, but the device asked for is the CPU",
+                           choices->rows[i]->name);
+    choices->strict = policy == FM_POLICY_STRICT;
+    return FM_OK;
+}
+
+/* ---- trying one */
+
+static fm_status try_provider(struct fm_engine *engine, const struct model *model, const struct provider *provider, bool strict,
+                              struct network **network, fm_error *error)
+{
+    const struct settings *settings = &engine->settings;
+    struct provider_probe probe = {0};
+    provider->probe(&engine->runtime, &probe);
+    if (!probe.available)
+        return fm_fail(error, FM_NO_PROVIDER, "%s%s%s", probe.reason, probe.remedy[0] ? "; " : "", probe.remedy);
+    const bool detects = model->task == MODEL_DETECTION;
+    int width = model->recogniser.side, height = model->recogniser.side;
+    if (detects) {
+        width = model->detector.fixed_width > 0 ? model->detector.fixed_width : settings->call.det_sizes[0];
+        height = model->detector.fixed_height > 0 ? model->detector.fixed_height : settings->call.det_sizes[0];
+    }
+    const struct network_options options = {
+        .model = model,
+        .provider = provider,
+        .runtime = &engine->runtime,
+        .device = engine->device,
+        .logger = &engine->logger,
+        .budget = provider->host_compute ? &engine->budget : NULL,
+        .strict = strict,
+        .precision = settings->precision,
+        .batch = settings->batch,
+        .threads = settings->threads,
+        .width = width,
+        .height = height,
+    };
+    return fm_network_open(&options, network, error);
+}
+
+static void note_passed_over(struct fm_engine *engine, const struct model *model, const struct provider *provider,
+                             const fm_error *why, char *notes, size_t size)
+{
+    const size_t used = strlen(notes);
+    (void)snprintf(notes + used, size - used, "%s%s: %s", used ? " | " : "", provider->name, why->message);
+    fm_log(&engine->logger, FM_LOG_INFO, "policy", "%s passed over for %s: %s", provider->name, model->file, why->message);
+}
+
+fm_status fm_policy_open_network(struct fm_engine *engine, const struct model *model, struct network **network, fm_error *error)
+{
+    struct choices choices = {.count = 0};
+    char notes[sizeof(((struct network *)0)->passed_over)] = "";
+    fm_status status = make_choices(&engine->settings, &choices, error);
+    if (status != FM_OK)
+        return status;
+    fm_status last = FM_NO_PROVIDER;
+    for (size_t i = 0; i < choices.count; i++) {
+        fm_error why = {0};
+        last = try_provider(engine, model, choices.rows[i], choices.strict, network, &why);
+        if (last == FM_OK) {
+            (void)snprintf((*network)->passed_over, sizeof (*network)->passed_over, "%s", notes);
+            return FM_OK;
+        }
+        note_passed_over(engine, model, choices.rows[i], &why, notes, sizeof notes);
+    }
+    return fm_fail(error, choices.count == 1 ? last : FM_NO_PROVIDER, "%s cannot be run by %s: %s", model->file,
+                   choices.count == 1 ? "the provider named" : "any provider allowed", notes);
+}
