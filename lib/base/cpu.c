@@ -25,6 +25,7 @@ struct feature {
 #define STATE_AMX UINT64_C(0x60000)
 
 static const struct feature features[] = {
+    {"sse4.1", 1, 0, 2, 19, 0},
     {"avx2", 7, 0, 1, 5, STATE_AVX},
     {"fma", 1, 0, 2, 12, STATE_AVX},
     {"f16c", 1, 0, 2, 29, STATE_AVX},
@@ -43,8 +44,7 @@ static const struct feature features[] = {
     {"sha", 7, 0, 1, 29, 0},
 };
 
-static uint64_t saved_state(void)
-{
+static uint64_t saved_state(void) {
     uint32_t words[4] = {0};
     if (!__get_cpuid(1, &words[0], &words[1], &words[2], &words[3]) || (words[2] >> 27 & 1) == 0) {
         return 0;
@@ -54,8 +54,7 @@ static uint64_t saved_state(void)
     return (uint64_t)high << 32 | low;
 }
 
-static bool has_feature(const struct feature *feature)
-{
+static bool has_feature(const struct feature *feature) {
     uint32_t words[4] = {0};
     if (!__get_cpuid_count(feature->leaf, feature->subleaf, &words[0], &words[1], &words[2], &words[3])) {
         return false;
@@ -63,8 +62,7 @@ static bool has_feature(const struct feature *feature)
     return (words[feature->word] >> feature->bit & 1) != 0 && (saved_state() & feature->state) == feature->state;
 }
 
-static bool brand_string(char brand[49])
-{
+static bool brand_string(char brand[49]) {
     uint32_t words[12];
     for (uint32_t i = 0; i < 3; i++) {
         uint32_t *part = words + 4 * i;
@@ -81,18 +79,16 @@ static bool brand_string(char brand[49])
 
 /* Bits of Linux' <asm/hwcap.h>. */
 static const struct feature features[] = {
-    {"neon", 0, 0, 0, 1, 0}, {"fp16", 0, 0, 0, 10, 0},  {"dotprod", 0, 0, 0, 20, 0}, {"sve", 0, 0, 0, 22, 0},
+    {"neon", 0, 0, 0, 1, 0}, {"fp16", 0, 0, 0, 10, 0}, {"dotprod", 0, 0, 0, 20, 0}, {"sve", 0, 0, 0, 22, 0},
     {"sve2", 1, 0, 0, 1, 0}, {"i8mm", 1, 0, 0, 13, 0}, {"bf16", 1, 0, 0, 14, 0},    {"sha", 0, 0, 0, 6, 0},
 };
 
-static bool has_feature(const struct feature *feature)
-{
+static bool has_feature(const struct feature *feature) {
     struct os_cpu_bits bits = fm_cpu_bits();
     return ((feature->leaf == 0 ? bits.first : bits.second) >> feature->bit & 1) != 0;
 }
 
-static bool brand_string(char brand[49])
-{
+static bool brand_string(char brand[49]) {
     (void)brand;
     return false;
 }
@@ -101,14 +97,12 @@ static bool brand_string(char brand[49])
 
 static const struct feature features[] = {{"", 0, 0, 0, 0, 0}};
 
-static bool has_feature(const struct feature *feature)
-{
+static bool has_feature(const struct feature *feature) {
     (void)feature;
     return false;
 }
 
-static bool brand_string(char brand[49])
-{
+static bool brand_string(char brand[49]) {
     (void)brand;
     return false;
 }
@@ -117,30 +111,27 @@ static bool brand_string(char brand[49])
 
 #define FEATURE_COUNT (sizeof features / sizeof *features)
 
-static bool has_named(const char *name)
-{
+bool fm_cpu_has(const char *feature) {
     for (size_t i = 0; i < FEATURE_COUNT; i++) {
-        if (strcmp(features[i].name, name) == 0) {
+        if (strcmp(features[i].name, feature) == 0) {
             return has_feature(&features[i]);
         }
     }
     return false;
 }
 
-enum cpu_level fm_cpu_level(void)
-{
-    if (has_named("neon")) {
+enum cpu_level fm_cpu_level(void) {
+    if (fm_cpu_has("neon")) {
         return CPU_NEON;
     }
-    if (!has_named("avx2") || !has_named("fma") || !has_named("f16c")) {
+    if (!fm_cpu_has("avx2") || !fm_cpu_has("fma") || !fm_cpu_has("f16c")) {
         return CPU_SCALAR;
     }
-    bool wide = has_named("avx512f") && has_named("avx512bw") && has_named("avx512dq") && has_named("avx512vl");
+    bool wide = fm_cpu_has("avx512f") && fm_cpu_has("avx512bw") && fm_cpu_has("avx512dq") && fm_cpu_has("avx512vl");
     return wide ? CPU_AVX512 : CPU_AVX2;
 }
 
-bool fm_cpu_level_masked(const char *mask, enum cpu_level *level)
-{
+bool fm_cpu_level_masked(const char *mask, enum cpu_level *level) {
     enum cpu_level best = fm_cpu_level();
     mask = mask != NULL ? mask : fm_environment("FM_CPU_MASK");
     if (mask == NULL) {
@@ -158,8 +149,7 @@ bool fm_cpu_level_masked(const char *mask, enum cpu_level *level)
     return false;
 }
 
-const char *fm_cpu_level_name(enum cpu_level level)
-{
+const char *fm_cpu_level_name(enum cpu_level level) {
     switch (level) {
     case CPU_SCALAR:
         return "scalar";
@@ -173,8 +163,7 @@ const char *fm_cpu_level_name(enum cpu_level level)
     return "unknown";
 }
 
-void fm_cpu_features(char *out, size_t size)
-{
+void fm_cpu_features(char *out, size_t size) {
     size_t length = 0;
     if (size > 0) {
         out[0] = '\0';
@@ -187,8 +176,7 @@ void fm_cpu_features(char *out, size_t size)
     }
 }
 
-void fm_cpu_name(char *out, size_t size)
-{
+void fm_cpu_name(char *out, size_t size) {
     char brand[49];
     if (!brand_string(brand)) {
         fm_machine_name(out, size);

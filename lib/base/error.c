@@ -4,8 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-fm_status fm_fail(fm_error *error, fm_status status, const char *format, ...)
-{
+fm_status fm_fail(fm_error *error, fm_status status, const char *format, ...) {
     if (error == NULL || error->status != FM_OK) {
         return status;
     }
@@ -19,8 +18,7 @@ fm_status fm_fail(fm_error *error, fm_status status, const char *format, ...)
     return status;
 }
 
-const char *fm_status_name(fm_status status)
-{
+const char *fm_status_name(fm_status status) {
     static const char *const names[] = {
         [FM_OK] = "ok",
         [FM_INVALID_ARGUMENT] = "invalid_argument",

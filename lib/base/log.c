@@ -7,8 +7,7 @@
 
 #define MAX_MESSAGE 2048
 
-static const char *level_name(fm_log_level level)
-{
+static const char *level_name(fm_log_level level) {
     switch (level) {
     case FM_LOG_DEBUG:
         return "debug";
@@ -24,8 +23,7 @@ static const char *level_name(fm_log_level level)
     return "warn";
 }
 
-void fm_logger_init(struct logger *logger, fm_log_level level, fm_log_callback callback, void *user)
-{
+void fm_logger_init(struct logger *logger, fm_log_level level, fm_log_callback callback, void *user) {
     *logger = (struct logger){
         .level = level == FM_LOG_DEFAULT ? FM_LOG_WARN : level,
         .callback = callback,
@@ -34,18 +32,15 @@ void fm_logger_init(struct logger *logger, fm_log_level level, fm_log_callback c
     fm_mutex_init(&logger->mutex);
 }
 
-void fm_logger_reset(struct logger *logger)
-{
+void fm_logger_reset(struct logger *logger) {
     fm_mutex_reset(&logger->mutex);
 }
 
-bool fm_log_enabled(const struct logger *logger, fm_log_level level)
-{
+bool fm_log_enabled(const struct logger *logger, fm_log_level level) {
     return logger != NULL && level < FM_LOG_OFF && level >= logger->level;
 }
 
-void fm_log(struct logger *logger, fm_log_level level, const char *component, const char *format, ...)
-{
+void fm_log(struct logger *logger, fm_log_level level, const char *component, const char *format, ...) {
     if (!fm_log_enabled(logger, level)) {
         return;
     }

@@ -15,29 +15,24 @@ struct arena_block {
     _Alignas(16) unsigned char bytes[];
 };
 
-bool fm_size_multiply(size_t a, size_t b, size_t *product)
-{
+bool fm_size_multiply(size_t a, size_t b, size_t *product) {
     return !__builtin_mul_overflow(a, b, product);
 }
 
-bool fm_size_add(size_t a, size_t b, size_t *sum)
-{
+bool fm_size_add(size_t a, size_t b, size_t *sum) {
     return !__builtin_add_overflow(a, b, sum);
 }
 
-void *fm_alloc(size_t size)
-{
+void *fm_alloc(size_t size) {
     return calloc(1, size > 0 ? size : 1); /* never NULL for want of a size: NULL means out of memory */
 }
 
-void *fm_alloc_array(size_t count, size_t size)
-{
+void *fm_alloc_array(size_t count, size_t size) {
     size_t bytes;
     return fm_size_multiply(count, size, &bytes) ? fm_alloc(bytes) : NULL;
 }
 
-char *fm_string_copy(const char *text)
-{
+char *fm_string_copy(const char *text) {
     size_t size = strlen(text) + 1;
     char *copy = fm_alloc(size);
     if (copy != NULL) {
@@ -46,13 +41,11 @@ char *fm_string_copy(const char *text)
     return copy;
 }
 
-void fm_free(void *block)
-{
+void fm_free(void *block) {
     free(block);
 }
 
-void *fm_alloc_aligned(size_t size)
-{
+void *fm_alloc_aligned(size_t size) {
     size_t padded;
     if (!fm_size_add(size, FM_PADDING + FM_ALIGNMENT - 1, &padded)) {
         return NULL;
@@ -65,13 +58,11 @@ void *fm_alloc_aligned(size_t size)
     return block;
 }
 
-void fm_free_aligned(void *block)
-{
+void fm_free_aligned(void *block) {
     free(block);
 }
 
-bool fm_buffer_resize(struct buffer *buffer, size_t size)
-{
+bool fm_buffer_resize(struct buffer *buffer, size_t size) {
     if (size > buffer->capacity || buffer->bytes == NULL) {
         uint8_t *bytes = fm_alloc_aligned(size);
         if (bytes == NULL) {
@@ -87,8 +78,7 @@ bool fm_buffer_resize(struct buffer *buffer, size_t size)
 }
 
 /* Capacity of at least `needed`, contents kept. */
-static bool buffer_grow(struct buffer *buffer, size_t needed, size_t limit)
-{
+static bool buffer_grow(struct buffer *buffer, size_t needed, size_t limit) {
     size_t capacity;
     if (!fm_size_add(buffer->capacity, buffer->capacity / 2, &capacity) || capacity < needed) {
         capacity = needed;
@@ -108,8 +98,7 @@ static bool buffer_grow(struct buffer *buffer, size_t needed, size_t limit)
     return true;
 }
 
-bool fm_buffer_append(struct buffer *buffer, const void *bytes, size_t size, size_t limit)
-{
+bool fm_buffer_append(struct buffer *buffer, const void *bytes, size_t size, size_t limit) {
     size_t needed;
     if (!fm_size_add(buffer->size, size, &needed) || (limit > 0 && needed > limit)) {
         return false;
@@ -125,15 +114,13 @@ bool fm_buffer_append(struct buffer *buffer, const void *bytes, size_t size, siz
     return true;
 }
 
-void fm_buffer_reset(struct buffer *buffer)
-{
+void fm_buffer_reset(struct buffer *buffer) {
     fm_free_aligned(buffer->bytes);
     *buffer = (struct buffer){0};
 }
 
 /* A new block with room for `size` bytes. A large one goes behind the first, whose free rest stays in use. */
-static struct arena_block *arena_add_block(struct arena *arena, size_t size)
-{
+static struct arena_block *arena_add_block(struct arena *arena, size_t size) {
     bool large = size > ARENA_BLOCK_SIZE / 2;
     size_t room = large ? size : ARENA_BLOCK_SIZE, total;
     if (!fm_size_add(room, sizeof(struct arena_block), &total)) {
@@ -150,8 +137,7 @@ static struct arena_block *arena_add_block(struct arena *arena, size_t size)
     return block;
 }
 
-void *fm_arena_alloc(struct arena *arena, size_t size)
-{
+void *fm_arena_alloc(struct arena *arena, size_t size) {
     size_t rounded, used;
     if (!fm_size_add(size > 0 ? size : 1, ARENA_ALIGNMENT - 1, &rounded)) {
         return NULL;
@@ -173,8 +159,7 @@ void *fm_arena_alloc(struct arena *arena, size_t size)
     return bytes;
 }
 
-char *fm_arena_copy(struct arena *arena, const char *text)
-{
+char *fm_arena_copy(struct arena *arena, const char *text) {
     size_t size = strlen(text) + 1;
     char *copy = fm_arena_alloc(arena, size);
     if (copy != NULL) {
@@ -183,8 +168,7 @@ char *fm_arena_copy(struct arena *arena, const char *text)
     return copy;
 }
 
-void fm_arena_reset(struct arena *arena)
-{
+void fm_arena_reset(struct arena *arena) {
     for (struct arena_block *block = arena->first, *next; block != NULL; block = next) {
         next = block->next;
         fm_free(block);

@@ -26,13 +26,14 @@ struct buffer {
     uint8_t *bytes; /* aligned and padded as above */
     size_t size, capacity;
 };
-/* Make size = `size` without keeping the contents; false when out of memory (buffer unchanged). */
+/* Make size = `size` without keeping the contents (they stay when it shrinks); false when out of memory, with the
+   buffer as it was. */
 FM_MUST_USE bool fm_buffer_resize(struct buffer *buffer, size_t size);
 /* Append, growing by halves; `limit` 0 = none. */
 FM_MUST_USE bool fm_buffer_append(struct buffer *buffer, const void *bytes, size_t size, size_t limit);
 void fm_buffer_reset(struct buffer *buffer);
 
-/* Many small blocks freed together; one block chain, stated maximum. {.limit = n}. */
+/* Many small blocks freed together; one block chain, stated maximum. {.limit = n}, in bytes; 0 = none. */
 struct arena_block;
 struct arena {
     struct arena_block *first;

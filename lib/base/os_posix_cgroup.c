@@ -12,12 +12,11 @@
 #define MAX_GROUP_FILE ((uint64_t)64 << 10)
 
 /* The first `count` numbers of a file; false when it is not there or does not begin with them ("max"). */
-static bool read_numbers(const char *folder, const char *name, int count, long numbers[])
-{
+static bool read_numbers(const char *folder, const char *name, int count, long numbers[]) {
     char path[OS_PATH_SIZE];
     struct buffer text = {0};
-    bool good = fm_path_join(path, sizeof path, folder, name) &&
-                fm_file_read(path, MAX_GROUP_FILE, &text, NULL) == FM_OK;
+    bool good =
+        fm_path_join(path, sizeof path, folder, name) && fm_file_read(path, MAX_GROUP_FILE, &text, NULL) == FM_OK;
     char *next = (char *)text.bytes, *end = next; /* NUL-ended by the buffer's padding */
     for (int i = 0; i < count && good; i++, next = end) {
         numbers[i] = strtol(next, &end, 10);
@@ -28,12 +27,10 @@ static bool read_numbers(const char *folder, const char *name, int count, long n
 }
 
 /* Cores that the group in `folder` itself allows; 0: no limit. */
-static int group_cores(const char *folder)
-{
+static int group_cores(const char *folder) {
     long limit[2]; /* microseconds of work in each period of so many */
-    bool found = read_numbers(folder, "cpu.max", 2, limit) ||
-                 (read_numbers(folder, "cpu.cfs_quota_us", 1, &limit[0]) &&
-                  read_numbers(folder, "cpu.cfs_period_us", 1, &limit[1]));
+    bool found = read_numbers(folder, "cpu.max", 2, limit) || (read_numbers(folder, "cpu.cfs_quota_us", 1, &limit[0]) &&
+                                                               read_numbers(folder, "cpu.cfs_period_us", 1, &limit[1]));
     if (!found || limit[0] <= 0 || limit[1] <= 0 || limit[0] / limit[1] >= INT_MAX) {
         return 0;
     }
@@ -41,8 +38,7 @@ static int group_cores(const char *folder)
 }
 
 /* Smallest limit from the group `name` ("/a/b") up to the mount point itself. */
-static int smallest_upwards(const char *mount, const char *name)
-{
+static int smallest_upwards(const char *mount, const char *name) {
     char folder[OS_PATH_SIZE];
     size_t top = strlen(mount);
     int smallest = 0;
@@ -61,8 +57,7 @@ static int smallest_upwards(const char *mount, const char *name)
 }
 
 /* Does the comma-separated list name the CPU controller? Version 2 has an empty list. */
-static bool is_cpu_list(const char *controllers)
-{
+static bool is_cpu_list(const char *controllers) {
     const char *found = strstr(controllers, "cpu");
     while (found != NULL) {
         bool begins = found == controllers || found[-1] == ',', ends = found[3] == '\0' || found[3] == ',';
@@ -75,8 +70,7 @@ static bool is_cpu_list(const char *controllers)
 }
 
 /* One line "7:cpu,cpuacct:/docker/abc" or "0::/user.slice"; modified. */
-static int line_cores(char *line, const char *root)
-{
+static int line_cores(char *line, const char *root) {
     char mount[OS_PATH_SIZE];
     char *controllers = strchr(line, ':');
     char *group = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
@@ -96,8 +90,7 @@ static int line_cores(char *line, const char *root)
     return smallest_upwards(mount, group);
 }
 
-int fm_cgroup_cores(const char *membership, const char *root)
-{
+int fm_cgroup_cores(const char *membership, const char *root) {
     struct buffer text = {0};
     int smallest = 0;
     if (fm_file_read(membership, MAX_GROUP_FILE, &text, NULL) == FM_OK) {

@@ -14,22 +14,19 @@
 #define WRITE_AT_ONCE ((size_t)1 << 30) /* the kernel takes at most 2 GiB - 4 KiB a call */
 #define NAME_ATTEMPTS 100
 
-static enum os_path_kind kind_of(mode_t mode)
-{
+static enum os_path_kind kind_of(mode_t mode) {
     if (S_ISREG(mode)) {
         return OS_PATH_FILE;
     }
     return S_ISDIR(mode) ? OS_PATH_FOLDER : OS_PATH_OTHER;
 }
 
-enum os_path_kind fm_path_kind(const char *path)
-{
+enum os_path_kind fm_path_kind(const char *path) {
     struct stat info;
     return stat(path, &info) == 0 ? kind_of(info.st_mode) : OS_PATH_NONE;
 }
 
-static fm_status fail_to_open(const char *path, int code, fm_error *error)
-{
+static fm_status fail_to_open(const char *path, int code, fm_error *error) {
     if (code == ENOENT || code == ENOTDIR) {
         return fm_fail(error, FM_NOT_FOUND, "there is no file '%s'; check the path", path);
     }
@@ -38,8 +35,7 @@ static fm_status fail_to_open(const char *path, int code, fm_error *error)
 }
 
 /* FM_OK for what can be read to an end: regular files and pipes. */
-static fm_status check_readable(const char *path, const struct stat *info, fm_error *error)
-{
+static fm_status check_readable(const char *path, const struct stat *info, fm_error *error) {
     if (S_ISREG(info->st_mode) || S_ISFIFO(info->st_mode)) {
         return FM_OK;
     }
@@ -49,15 +45,13 @@ static fm_status check_readable(const char *path, const struct stat *info, fm_er
     return fm_fail(error, FM_IO, "'%s' is a device or socket, expected a regular file or a pipe", path);
 }
 
-static fm_status fail_too_large(const char *path, uint64_t max_bytes, fm_error *error)
-{
+static fm_status fail_too_large(const char *path, uint64_t max_bytes, fm_error *error) {
     return fm_fail(error, FM_LIMIT, "'%s' is larger than the limit of %" PRIu64 " bytes; raise the limit to read it",
                    path, max_bytes);
 }
 
 /* Up to `size` bytes; fewer only at the end. Negative on failure (errno). */
-static ssize_t read_fully(int descriptor, void *bytes, size_t size)
-{
+static ssize_t read_fully(int descriptor, void *bytes, size_t size) {
     size_t done = 0;
     while (done < size) {
         ssize_t got = read(descriptor, (char *)bytes + done, size - done);
@@ -76,9 +70,8 @@ static ssize_t read_fully(int descriptor, void *bytes, size_t size)
 }
 
 /* `expected` bytes at once, then what has come since (all of a pipe); a file that shrinks ends early. */
-static fm_status read_all(int descriptor, const char *path, size_t expected, uint64_t max_bytes,
-                          struct buffer *buffer, fm_error *error)
-{
+static fm_status read_all(int descriptor, const char *path, size_t expected, uint64_t max_bytes, struct buffer *buffer,
+                          fm_error *error) {
     if (!fm_buffer_resize(buffer, expected)) {
         return fm_fail(error, FM_OUT_OF_MEMORY, "out of memory reading '%s' (%zu bytes)", path, expected);
     }
@@ -104,8 +97,7 @@ static fm_status read_all(int descriptor, const char *path, size_t expected, uin
     return got < 0 ? fm_fail(error, FM_IO, "cannot read '%s': %s", path, strerror(errno)) : FM_OK;
 }
 
-fm_status fm_file_read(const char *path, uint64_t max_bytes, struct buffer *buffer, fm_error *error)
-{
+fm_status fm_file_read(const char *path, uint64_t max_bytes, struct buffer *buffer, fm_error *error) {
     struct stat info;
     fm_status status;
     if (stat(path, &info) != 0) { /* before opening: opening a device may do things */
@@ -138,8 +130,7 @@ cleanup:
     return status;
 }
 
-static fm_status write_fully(int descriptor, const char *path, const void *bytes, size_t size, fm_error *error)
-{
+static fm_status write_fully(int descriptor, const char *path, const void *bytes, size_t size, fm_error *error) {
     const char *next = bytes;
     while (size > 0) {
         ssize_t done = write(descriptor, next, size < WRITE_AT_ONCE ? size : WRITE_AT_ONCE);
@@ -156,8 +147,7 @@ static fm_status write_fully(int descriptor, const char *path, const void *bytes
     return FM_OK;
 }
 
-static fm_status close_written(int descriptor, const char *path, fm_status status, fm_error *error)
-{
+static fm_status close_written(int descriptor, const char *path, fm_status status, fm_error *error) {
     if (close(descriptor) != 0 && errno != EINTR && status == FM_OK) { /* network file systems tell only now */
         return fm_fail(error, FM_IO, "cannot write '%s': %s", path, strerror(errno));
     }
@@ -165,8 +155,7 @@ static fm_status close_written(int descriptor, const char *path, fm_status statu
 }
 
 /* Devices and pipes are written, never replaced: a rename would destroy /dev/null. */
-static fm_status write_in_place(const char *path, const void *bytes, size_t size, fm_error *error)
-{
+static fm_status write_in_place(const char *path, const void *bytes, size_t size, fm_error *error) {
     int descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     if (descriptor < 0) {
         return fm_fail(error, FM_IO, "cannot write '%s': %s", path, strerror(errno));
@@ -175,8 +164,7 @@ static fm_status write_in_place(const char *path, const void *bytes, size_t size
 }
 
 /* Open a new file beside `path`; its name goes to `temporary`. Negative on failure (errno). */
-static int open_beside(const char *path, char temporary[OS_PATH_SIZE], mode_t mode)
-{
+static int open_beside(const char *path, char temporary[OS_PATH_SIZE], mode_t mode) {
     for (int attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
         int length = snprintf(temporary, OS_PATH_SIZE, "%s.%lx-%" PRIx64 ".part", path, (unsigned long)getpid(),
                               fm_clock_ns() + (uint64_t)attempt);
@@ -192,8 +180,7 @@ static int open_beside(const char *path, char temporary[OS_PATH_SIZE], mode_t mo
     return -1;
 }
 
-static fm_status write_and_rename(const char *path, mode_t mode, const void *bytes, size_t size, fm_error *error)
-{
+static fm_status write_and_rename(const char *path, mode_t mode, const void *bytes, size_t size, fm_error *error) {
     char temporary[OS_PATH_SIZE];
     int descriptor = open_beside(path, temporary, mode);
     if (descriptor < 0) {
@@ -211,8 +198,7 @@ static fm_status write_and_rename(const char *path, mode_t mode, const void *byt
     return status;
 }
 
-fm_status fm_file_write(const char *path, const void *bytes, size_t size, fm_error *error)
-{
+fm_status fm_file_write(const char *path, const void *bytes, size_t size, fm_error *error) {
     struct stat info;
     if (stat(path, &info) != 0) {
         return write_and_rename(path, 0666, bytes, size, error);
@@ -230,16 +216,14 @@ fm_status fm_file_write(const char *path, const void *bytes, size_t size, fm_err
     return write_and_rename(real, info.st_mode & 0777, bytes, size, error);
 }
 
-bool fm_path_join(char *out, size_t size, const char *folder, const char *name)
-{
+bool fm_path_join(char *out, size_t size, const char *folder, const char *name) {
     size_t length = strlen(folder);
     const char *slash = length == 0 || folder[length - 1] == '/' ? "" : "/";
     int joined = snprintf(out, size, "%s%s%s", folder, slash, name);
     return joined >= 0 && (size_t)joined < size;
 }
 
-bool fm_path_real(const char *path, char *out, size_t size)
-{
+bool fm_path_real(const char *path, char *out, size_t size) {
     char *real = realpath(path, NULL);
     if (real == NULL) {
         return false;

@@ -15,13 +15,11 @@
 #define REMOVE_DESCRIPTORS 16
 
 /* Make one folder; fine when it is there. */
-static bool make_one(const char *path)
-{
+static bool make_one(const char *path) {
     return mkdir(path, 0777) == 0 || fm_path_kind(path) == OS_PATH_FOLDER;
 }
 
-fm_status fm_folder_make(const char *path, fm_error *error)
-{
+fm_status fm_folder_make(const char *path, fm_error *error) {
     char parent[OS_PATH_SIZE];
     int length = snprintf(parent, sizeof parent, "%s", path);
     if (length <= 0 || (size_t)length >= sizeof parent) {
@@ -42,14 +40,12 @@ fm_status fm_folder_make(const char *path, fm_error *error)
     }
 }
 
-static int compare_names(const void *a, const void *b)
-{
+static int compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* Names of all entries into `names` (strings of `arena`). Both are the caller's also on failure. */
-static fm_status list_names(const char *path, DIR *folder, struct arena *arena, struct buffer *names, fm_error *error)
-{
+static fm_status list_names(const char *path, DIR *folder, struct arena *arena, struct buffer *names, fm_error *error) {
     for (;;) {
         errno = 0;
         const struct dirent *entry = readdir(folder);
@@ -67,8 +63,7 @@ static fm_status list_names(const char *path, DIR *folder, struct arena *arena, 
     return errno == 0 ? FM_OK : fm_fail(error, FM_IO, "cannot list the folder '%s': %s", path, strerror(errno));
 }
 
-static fm_status fail_to_list(const char *path, int code, fm_error *error)
-{
+static fm_status fail_to_list(const char *path, int code, fm_error *error) {
     if (code == ENOENT) {
         return fm_fail(error, FM_NOT_FOUND, "there is no folder '%s'; check the path", path);
     }
@@ -76,8 +71,7 @@ static fm_status fail_to_list(const char *path, int code, fm_error *error)
 }
 
 fm_status fm_folder_visit(const char *path, bool (*visit)(const char *name, enum os_path_kind kind, void *user),
-                          void *user, fm_error *error)
-{
+                          void *user, fm_error *error) {
     struct arena arena = {.limit = MAX_NAMES_BYTES};
     struct buffer names = {0};
     DIR *folder = opendir(path);
@@ -107,14 +101,12 @@ cleanup:
     return status;
 }
 
-const char *fm_environment(const char *name)
-{
+const char *fm_environment(const char *name) {
     const char *value = getenv(name);
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-bool fm_home_folder(char *out, size_t size)
-{
+bool fm_home_folder(char *out, size_t size) {
     const char *home = fm_environment("HOME");
     struct passwd entry, *found = NULL;
     char strings[4096];
@@ -129,8 +121,7 @@ bool fm_home_folder(char *out, size_t size)
 }
 
 /* $variable/facemill, or ~/fallback/facemill. A relative value is to be ignored (XDG base directories 0.8). */
-static bool xdg_folder(const char *variable, const char *fallback, char *out, size_t size)
-{
+static bool xdg_folder(const char *variable, const char *fallback, char *out, size_t size) {
     char home[OS_PATH_SIZE], base[OS_PATH_SIZE];
     const char *value = fm_environment(variable);
     if (value != NULL && value[0] == '/') {
@@ -140,30 +131,25 @@ static bool xdg_folder(const char *variable, const char *fallback, char *out, si
            fm_path_join(out, size, base, "facemill");
 }
 
-bool fm_data_folder(char *out, size_t size)
-{
+bool fm_data_folder(char *out, size_t size) {
     return xdg_folder("XDG_DATA_HOME", ".local/share", out, size);
 }
 
-bool fm_config_folder(char *out, size_t size)
-{
+bool fm_config_folder(char *out, size_t size) {
     return xdg_folder("XDG_CONFIG_HOME", ".config", out, size);
 }
 
-bool fm_temporary_folder(char *out, size_t size)
-{
+bool fm_temporary_folder(char *out, size_t size) {
     const char *parent = fm_environment("TMPDIR");
     return fm_path_join(out, size, parent != NULL ? parent : "/tmp", "facemill-XXXXXX") && mkdtemp(out) != NULL;
 }
 
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place)
-{
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place) {
     (void)info, (void)kind, (void)place;
     (void)remove(path);
     return 0; /* go on with the rest */
 }
 
-void fm_folder_remove(const char *path)
-{
+void fm_folder_remove(const char *path) {
     (void)nftw(path, remove_entry, REMOVE_DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
 }

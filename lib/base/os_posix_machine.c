@@ -16,42 +16,37 @@
 #define MAX_CORES 65536
 #define MAX_PROC_BYTES ((uint64_t)1 << 20)
 
-fm_status fm_library_open(const char *path, void **library, fm_error *error)
-{
+fm_status fm_library_open(const char *path, void **library, fm_error *error) {
     *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (*library != NULL) {
         return FM_OK;
     }
     const char *why = dlerror();
-    return fm_fail(error, FM_NOT_FOUND, "cannot load the library '%s': %s", path, why != NULL ? why : "no reason given");
+    return fm_fail(error, FM_NOT_FOUND, "cannot load the library '%s': %s", path,
+                   why != NULL ? why : "no reason given");
 }
 
-void *fm_library_symbol(void *library, const char *name)
-{
+void *fm_library_symbol(void *library, const char *name) {
     return dlsym(library, name);
 }
 
-void fm_library_close(void *library)
-{
+void fm_library_close(void *library) {
     if (library != NULL) {
         dlclose(library);
     }
 }
 
-bool fm_is_terminal(int descriptor)
-{
+bool fm_is_terminal(int descriptor) {
     return isatty(descriptor) == 1;
 }
 
-int fm_terminal_width(int descriptor)
-{
+int fm_terminal_width(int descriptor) {
     struct winsize window = {0};
     return ioctl(descriptor, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col : 80;
 }
 
 /* Cores that the scheduler may give this process; 0 when it does not say. */
-static int affinity_cores(void)
-{
+static int affinity_cores(void) {
     int cores = 0;
     for (size_t count = 1024; count <= MAX_CORES && cores == 0; count *= 2) { /* EINVAL: more cores than bits */
         cpu_set_t *set = fm_alloc(CPU_ALLOC_SIZE(count));
@@ -66,8 +61,7 @@ static int affinity_cores(void)
     return cores;
 }
 
-int fm_core_count(void)
-{
+int fm_core_count(void) {
     int cores = affinity_cores();
     if (cores < 1) {
         long online = sysconf(_SC_NPROCESSORS_ONLN);
@@ -78,8 +72,7 @@ int fm_core_count(void)
 }
 
 /* Bytes of a line "Name:   123 kB"; 0 when it is not there. */
-static uint64_t figure(const char *path, const char *name)
-{
+static uint64_t figure(const char *path, const char *name) {
     struct buffer text = {0};
     uint64_t bytes = 0;
     if (fm_file_read(path, MAX_PROC_BYTES, &text, NULL) == FM_OK) { /* NUL-ended by the padding */
@@ -95,8 +88,7 @@ static uint64_t figure(const char *path, const char *name)
     return bytes;
 }
 
-struct os_memory fm_memory_figures(void)
-{
+struct os_memory fm_memory_figures(void) {
     return (struct os_memory){
         .total = figure("/proc/meminfo", "MemTotal:"),
         .available = figure("/proc/meminfo", "MemAvailable:"),
@@ -105,13 +97,11 @@ struct os_memory fm_memory_figures(void)
     };
 }
 
-struct os_cpu_bits fm_cpu_bits(void)
-{
+struct os_cpu_bits fm_cpu_bits(void) {
     return (struct os_cpu_bits){.first = getauxval(AT_HWCAP), .second = getauxval(AT_HWCAP2)};
 }
 
-void fm_machine_name(char *out, size_t size)
-{
+void fm_machine_name(char *out, size_t size) {
     struct utsname names;
     snprintf(out, size, "%s", uname(&names) == 0 ? names.machine : "unknown");
 }

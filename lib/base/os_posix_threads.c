@@ -21,46 +21,38 @@ struct thread_start {
     char name[16];
 };
 
-static void must(int code, const char *what)
-{
+static void must(int code, const char *what) {
     if (code != 0) {
         fprintf(stderr, "facemill: error: threads: %s: %s\n", what, strerror(code));
         abort();
     }
 }
 
-static pthread_mutex_t *mutex_of(struct os_mutex *mutex)
-{
+static pthread_mutex_t *mutex_of(struct os_mutex *mutex) {
     return (void *)mutex->storage;
 }
 
-static pthread_cond_t *cond_of(struct os_cond *cond)
-{
+static pthread_cond_t *cond_of(struct os_cond *cond) {
     return (void *)cond->storage;
 }
 
-void fm_mutex_init(struct os_mutex *mutex)
-{
+void fm_mutex_init(struct os_mutex *mutex) {
     must(pthread_mutex_init(mutex_of(mutex), NULL), "cannot make a mutex");
 }
 
-void fm_mutex_reset(struct os_mutex *mutex)
-{
+void fm_mutex_reset(struct os_mutex *mutex) {
     must(pthread_mutex_destroy(mutex_of(mutex)), "cannot destroy a mutex");
 }
 
-void fm_mutex_lock(struct os_mutex *mutex)
-{
+void fm_mutex_lock(struct os_mutex *mutex) {
     must(pthread_mutex_lock(mutex_of(mutex)), "cannot lock a mutex");
 }
 
-void fm_mutex_unlock(struct os_mutex *mutex)
-{
+void fm_mutex_unlock(struct os_mutex *mutex) {
     must(pthread_mutex_unlock(mutex_of(mutex)), "cannot unlock a mutex");
 }
 
-void fm_cond_init(struct os_cond *cond)
-{
+void fm_cond_init(struct os_cond *cond) {
     pthread_condattr_t attributes;
     must(pthread_condattr_init(&attributes), "cannot make a condition");
     must(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC), "cannot make a condition");
@@ -68,18 +60,15 @@ void fm_cond_init(struct os_cond *cond)
     pthread_condattr_destroy(&attributes);
 }
 
-void fm_cond_reset(struct os_cond *cond)
-{
+void fm_cond_reset(struct os_cond *cond) {
     must(pthread_cond_destroy(cond_of(cond)), "cannot destroy a condition");
 }
 
-void fm_cond_wait(struct os_cond *cond, struct os_mutex *mutex)
-{
+void fm_cond_wait(struct os_cond *cond, struct os_mutex *mutex) {
     must(pthread_cond_wait(cond_of(cond), mutex_of(mutex)), "cannot wait");
 }
 
-bool fm_cond_wait_until(struct os_cond *cond, struct os_mutex *mutex, uint64_t deadline_ns)
-{
+bool fm_cond_wait_until(struct os_cond *cond, struct os_mutex *mutex, uint64_t deadline_ns) {
     struct timespec deadline = {
         .tv_sec = (time_t)(deadline_ns / UINT64_C(1000000000)),
         .tv_nsec = (long)(deadline_ns % UINT64_C(1000000000)),
@@ -89,18 +78,15 @@ bool fm_cond_wait_until(struct os_cond *cond, struct os_mutex *mutex, uint64_t d
     return fm_clock_ns() < deadline_ns;
 }
 
-void fm_cond_signal(struct os_cond *cond)
-{
+void fm_cond_signal(struct os_cond *cond) {
     must(pthread_cond_signal(cond_of(cond)), "cannot signal");
 }
 
-void fm_cond_broadcast(struct os_cond *cond)
-{
+void fm_cond_broadcast(struct os_cond *cond) {
     must(pthread_cond_broadcast(cond_of(cond)), "cannot broadcast");
 }
 
-static void *thread_main(void *argument)
-{
+static void *thread_main(void *argument) {
     struct thread_start start = *(struct thread_start *)argument;
     fm_free(argument);
     (void)pthread_setname_np(pthread_self(), start.name); /* for humans only: top -H, gdb */
@@ -110,8 +96,7 @@ static void *thread_main(void *argument)
 
 /* Signals meant for the program (SIGINT, SIGTERM, SIGCHLD...) go to the program's own threads; what a thread raises
    by its own fault, and profiling, stays. */
-static void fill_program_signals(sigset_t *signals)
-{
+static void fill_program_signals(sigset_t *signals) {
     static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF};
     sigfillset(signals);
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
@@ -119,8 +104,7 @@ static void fill_program_signals(sigset_t *signals)
     }
 }
 
-bool fm_thread_start(struct os_thread *thread, const char *name, void (*run)(void *), void *argument)
-{
+bool fm_thread_start(struct os_thread *thread, const char *name, void (*run)(void *), void *argument) {
     struct thread_start *start = fm_alloc(sizeof *start);
     if (start == NULL) {
         return false;
@@ -142,15 +126,13 @@ bool fm_thread_start(struct os_thread *thread, const char *name, void (*run)(voi
     return true;
 }
 
-void fm_thread_join(struct os_thread *thread)
-{
+void fm_thread_join(struct os_thread *thread) {
     pthread_t id;
     memcpy(&id, thread->storage, sizeof id);
     must(pthread_join(id, NULL), "cannot join a thread");
 }
 
-uint64_t fm_clock_ns(void)
-{
+uint64_t fm_clock_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;

@@ -4,8 +4,7 @@
 
 #include <assert.h>
 
-bool fm_queue_init(struct queue *queue, size_t capacity)
-{
+bool fm_queue_init(struct queue *queue, size_t capacity) {
     assert(capacity > 0);
     *queue = (struct queue){.items = fm_alloc_array(capacity, sizeof(void *)), .capacity = capacity};
     if (queue->items == NULL) {
@@ -17,8 +16,7 @@ bool fm_queue_init(struct queue *queue, size_t capacity)
     return true;
 }
 
-void fm_queue_reset(struct queue *queue)
-{
+void fm_queue_reset(struct queue *queue) {
     if (queue->items == NULL) {
         return; /* never initialised, or its init failed */
     }
@@ -29,8 +27,7 @@ void fm_queue_reset(struct queue *queue)
     *queue = (struct queue){0};
 }
 
-static bool queue_push(struct queue *queue, void *item, bool wait)
-{
+static bool queue_push(struct queue *queue, void *item, bool wait) {
     assert(item != NULL); /* NULL is what pop answers at the end */
     fm_mutex_lock(&queue->mutex);
     while (wait && !queue->closed && queue->count == queue->capacity) {
@@ -46,8 +43,7 @@ static bool queue_push(struct queue *queue, void *item, bool wait)
     return room;
 }
 
-static void *queue_pop(struct queue *queue, bool wait)
-{
+static void *queue_pop(struct queue *queue, bool wait) {
     void *item = NULL;
     fm_mutex_lock(&queue->mutex);
     while (wait && !queue->closed && queue->count == 0) {
@@ -63,28 +59,23 @@ static void *queue_pop(struct queue *queue, bool wait)
     return item;
 }
 
-bool fm_queue_push(struct queue *queue, void *item)
-{
+bool fm_queue_push(struct queue *queue, void *item) {
     return queue_push(queue, item, true);
 }
 
-bool fm_queue_try_push(struct queue *queue, void *item)
-{
+bool fm_queue_try_push(struct queue *queue, void *item) {
     return queue_push(queue, item, false);
 }
 
-void *fm_queue_pop(struct queue *queue)
-{
+void *fm_queue_pop(struct queue *queue) {
     return queue_pop(queue, true);
 }
 
-void *fm_queue_try_pop(struct queue *queue)
-{
+void *fm_queue_try_pop(struct queue *queue) {
     return queue_pop(queue, false);
 }
 
-void fm_queue_close(struct queue *queue)
-{
+void fm_queue_close(struct queue *queue) {
     fm_mutex_lock(&queue->mutex);
     queue->closed = true;
     fm_cond_broadcast(&queue->not_empty);

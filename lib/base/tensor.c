@@ -3,8 +3,7 @@
 
 #include "base/memory.h"
 
-size_t fm_dtype_size(enum dtype dtype)
-{
+size_t fm_dtype_size(enum dtype dtype) {
     switch (dtype) {
     case DTYPE_U8:
     case DTYPE_I8:
@@ -25,8 +24,7 @@ size_t fm_dtype_size(enum dtype dtype)
     return 0;
 }
 
-const char *fm_dtype_name(enum dtype dtype)
-{
+const char *fm_dtype_name(enum dtype dtype) {
     switch (dtype) {
     case DTYPE_F32:
         return "f32";
@@ -52,8 +50,7 @@ const char *fm_dtype_name(enum dtype dtype)
     return "unknown";
 }
 
-bool fm_tensor_elements(const struct tensor *tensor, size_t *elements)
-{
+bool fm_tensor_elements(const struct tensor *tensor, size_t *elements) {
     if (tensor->rank < 0 || tensor->rank > FM_MAX_RANK) {
         return false;
     }
@@ -74,9 +71,7 @@ bool fm_tensor_elements(const struct tensor *tensor, size_t *elements)
     return true;
 }
 
-bool fm_tensor_size(const struct tensor *tensor, size_t *bytes)
-{
+bool fm_tensor_size(const struct tensor *tensor, size_t *bytes) {
     size_t elements, element_size = fm_dtype_size(tensor->dtype);
-    return element_size > 0 && fm_tensor_elements(tensor, &elements) &&
-           fm_size_multiply(elements, element_size, bytes);
+    return element_size > 0 && fm_tensor_elements(tensor, &elements) && fm_size_multiply(elements, element_size, bytes);
 }

@@ -7,7 +7,18 @@
 #define FM_MAX_RANK 8
 
 /* Values are ONNX's TensorProto.DataType. */
-enum dtype { DTYPE_NONE = 0, DTYPE_F32 = 1, DTYPE_U8 = 2, DTYPE_I8 = 3, DTYPE_I32 = 6, DTYPE_I64 = 7, DTYPE_BOOL = 9, DTYPE_F16 = 10, DTYPE_F64 = 11, DTYPE_BF16 = 16 };
+enum dtype {
+    DTYPE_NONE = 0,
+    DTYPE_F32 = 1,
+    DTYPE_U8 = 2,
+    DTYPE_I8 = 3,
+    DTYPE_I32 = 6,
+    DTYPE_I64 = 7,
+    DTYPE_BOOL = 9,
+    DTYPE_F16 = 10,
+    DTYPE_F64 = 11,
+    DTYPE_BF16 = 16
+};
 
 struct tensor {
     enum dtype dtype;

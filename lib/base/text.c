@@ -9,8 +9,7 @@
 #define MIN_CAPACITY ((size_t)256)
 
 /* Room for `more` characters and the NUL; false (and failed) when there is none. */
-static bool text_reserve(struct text *text, size_t more)
-{
+static bool text_reserve(struct text *text, size_t more) {
     size_t needed;
     if (text->failed) {
         return false;
@@ -40,8 +39,7 @@ static bool text_reserve(struct text *text, size_t more)
     return true;
 }
 
-void fm_text_add(struct text *text, const char *format, ...)
-{
+void fm_text_add(struct text *text, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     va_list again;
@@ -63,8 +61,7 @@ void fm_text_add(struct text *text, const char *format, ...)
     va_end(arguments);
 }
 
-void fm_text_add_bytes(struct text *text, const char *bytes, size_t size)
-{
+void fm_text_add_bytes(struct text *text, const char *bytes, size_t size) {
     if (!text_reserve(text, size)) {
         return;
     }
@@ -75,8 +72,7 @@ void fm_text_add_bytes(struct text *text, const char *bytes, size_t size)
     text->chars[text->length] = '\0';
 }
 
-void fm_text_clear(struct text *text)
-{
+void fm_text_clear(struct text *text) {
     text->length = 0;
     text->failed = false;
     if (text->chars != NULL) {
@@ -84,19 +80,16 @@ void fm_text_clear(struct text *text)
     }
 }
 
-void fm_text_reset(struct text *text)
-{
+void fm_text_reset(struct text *text) {
     fm_free_aligned(text->chars);
     *text = (struct text){0};
 }
 
-const char *fm_text_chars(const struct text *text)
-{
+const char *fm_text_chars(const struct text *text) {
     return text->chars != NULL ? text->chars : "";
 }
 
-void fm_text_add_base64(struct text *text, const void *bytes, size_t size)
-{
+void fm_text_add_base64(struct text *text, const void *bytes, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t length;
     if (!fm_size_multiply(size / 3 + (size % 3 > 0), 4, &length) || !text_reserve(text, length)) {

@@ -8,22 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_NUMBER 48 /* sign, 20 digits, point, zeros, exponent */
+#define MAX_NUMBER 48       /* sign, 20 digits, point, zeros, exponent */
 #define MIN_EXPONENT (-118) /* of two: 2^(2 - exponent) and MAX_SCALED leave room in 128 bits */
 #define MAX_SCALED (~(uint128)0 >> 5)
 #define LIKELY_DECIMALS 6 /* one fewer than most embedding values need */
 
 __extension__ typedef unsigned __int128 uint128;
 
-static void add_chars(struct json *json, const char *chars)
-{
+static void add_chars(struct json *json, const char *chars) {
     fm_text_add_bytes(json->text, chars, strlen(chars));
 }
 
 /* Length of the well-formed UTF-8 sequence at `s` (RFC 3629: shortest form, no surrogates, up to U+10FFFF), or minus
    the number of bytes that one U+FFFD stands for. Reads no byte behind the NUL. */
-static int utf8_length(const unsigned char *s)
-{
+static int utf8_length(const unsigned char *s) {
     unsigned low = 0x80, high = 0xBF;
     int more;
     if (s[0] < 0x80) {
@@ -49,8 +47,7 @@ static int utf8_length(const unsigned char *s)
     return more + 1;
 }
 
-static void add_escaped(struct json *json, unsigned char byte)
-{
+static void add_escaped(struct json *json, unsigned char byte) {
     static const char short_forms[] = "b\bf\fn\nr\rt\t\"\"\\\\";
     for (const char *form = short_forms; *form != '\0'; form += 2) {
         if ((unsigned char)form[1] == byte) {
@@ -61,8 +58,7 @@ static void add_escaped(struct json *json, unsigned char byte)
     fm_text_add(json->text, "\\u%04x", byte);
 }
 
-static void add_quoted(struct json *json, const char *string)
-{
+static void add_quoted(struct json *json, const char *string) {
     const unsigned char *next = (const unsigned char *)string, *plain = next;
     add_chars(json, "\"");
     for (;;) {
@@ -87,8 +83,7 @@ static void add_quoted(struct json *json, const char *string)
 }
 
 /* What stands before a value: a comma, and the key inside objects. */
-static void begin_value(struct json *json, const char *key)
-{
+static void begin_value(struct json *json, const char *key) {
     if (json->comma) {
         add_chars(json, ",");
     }
@@ -99,41 +94,34 @@ static void begin_value(struct json *json, const char *key)
     }
 }
 
-static void open_with(struct json *json, const char *key, const char *bracket)
-{
+static void open_with(struct json *json, const char *key, const char *bracket) {
     begin_value(json, key);
     add_chars(json, bracket);
     json->comma = false;
 }
 
-static void close_with(struct json *json, const char *bracket)
-{
+static void close_with(struct json *json, const char *bracket) {
     add_chars(json, bracket);
     json->comma = true;
 }
 
-void fm_json_object_open(struct json *json, const char *key)
-{
+void fm_json_object_open(struct json *json, const char *key) {
     open_with(json, key, "{");
 }
 
-void fm_json_object_close(struct json *json)
-{
+void fm_json_object_close(struct json *json) {
     close_with(json, "}");
 }
 
-void fm_json_array_open(struct json *json, const char *key)
-{
+void fm_json_array_open(struct json *json, const char *key) {
     open_with(json, key, "[");
 }
 
-void fm_json_array_close(struct json *json)
-{
+void fm_json_array_close(struct json *json) {
     close_with(json, "]");
 }
 
-void fm_json_string(struct json *json, const char *key, const char *value)
-{
+void fm_json_string(struct json *json, const char *key, const char *value) {
     begin_value(json, key);
     if (value != NULL) {
         add_quoted(json, value);
@@ -142,14 +130,12 @@ void fm_json_string(struct json *json, const char *key, const char *value)
     }
 }
 
-void fm_json_integer(struct json *json, const char *key, int64_t value)
-{
+void fm_json_integer(struct json *json, const char *key, int64_t value) {
     begin_value(json, key);
     fm_text_add(json->text, "%" PRId64, value);
 }
 
-void fm_json_bool(struct json *json, const char *key, bool value)
-{
+void fm_json_bool(struct json *json, const char *key, bool value) {
     begin_value(json, key);
     add_chars(json, value ? "true" : "false");
 }
@@ -168,8 +154,7 @@ struct scaled {
     int decimals;
 };
 
-static struct scaled scale(struct binary value, int decimals)
-{
+static struct scaled scale(struct binary value, int decimals) {
     struct scaled at = {.scaled = (uint128)value.mantissa << 2, .power = 1, .decimals = decimals};
     for (int i = 0; i < decimals; i++) {
         at.scaled *= 10;
@@ -179,8 +164,7 @@ static struct scaled scale(struct binary value, int decimals)
 }
 
 /* Is there a whole number of 10^-decimals so near to `value` that it reads back as it? The nearest goes to *digits. */
-static bool reads_back(struct binary value, struct scaled at, uint64_t *digits)
-{
+static bool reads_back(struct binary value, struct scaled at, uint64_t *digits) {
     int shift = 2 - value.exponent;
     bool closed = value.mantissa % 2 == 0; /* ties read back to even: the ends of the interval belong to it */
     uint128 nearest = (at.scaled + ((uint128)1 << (shift - 1))) >> shift;
@@ -199,8 +183,7 @@ static bool reads_back(struct binary value, struct scaled at, uint64_t *digits)
 
 /* The fewest decimals at which some digits * 10^-decimals read back as `value`; of those, the nearest. False when the
    search does not fit 128 bits (very small values, or larger than the mantissa). */
-static bool shortest_decimal(struct binary value, uint64_t *digits, int *decimals)
-{
+static bool shortest_decimal(struct binary value, uint64_t *digits, int *decimals) {
     if (value.exponent > 0 || value.exponent < MIN_EXPONENT) {
         return false;
     }
@@ -217,16 +200,15 @@ static bool shortest_decimal(struct binary value, uint64_t *digits, int *decimal
     return false;
 }
 
-/* Write digits * 10^-decimals. Small ones get an exponent, as in 1.25e-7. */
-static char *put_decimal(char *out, uint64_t digits, int decimals)
-{
+/* Write digits * 10^-decimals. Small and large ones get an exponent, as in 1.25e-7. */
+static char *put_decimal(char *out, uint64_t digits, int decimals) {
     char reversed[24];
     int count = 0, point;
     for (; digits > 0; digits /= 10) {
         reversed[count++] = (char)('0' + digits % 10);
     }
     point = count - decimals; /* digits before the point */
-    bool scientific = point < -4;
+    bool scientific = point < -4 || decimals < 0;
     int exponent = point - 1;
     if (scientific) {
         point = 1;
@@ -243,52 +225,54 @@ static char *put_decimal(char *out, uint64_t digits, int decimals)
         }
         *out++ = reversed[count - 1 - i];
     }
-    return scientific ? out + sprintf(out, "e%d", exponent) : out;
+    return scientific ? out + snprintf(out, 8, "e%d", exponent) : out;
 }
 
-/* The C library's way, for what the search does not cover. The point of the program's locale becomes '.'. */
-static void add_printed(struct json *json, double value, bool is_float)
-{
-    char printed[MAX_NUMBER], plain[MAX_NUMBER];
-    size_t length = 0;
+/* The C library's way, for what the search does not cover: rounded to 1, 2, 3 ... digits until it reads back. No
+   decimal point is read or written, since the program's locale may spell it otherwise. */
+static void shortest_printed(double value, bool is_float, uint64_t *digits, int *decimals) {
+    char printed[MAX_NUMBER];
     for (int precision = 1; precision <= 17; precision++) {
-        snprintf(printed, sizeof printed, "%.*g", precision, value);
-        double read = is_float ? (double)strtof(printed, NULL) : strtod(printed, NULL);
-        if (read >= value && read <= value) {
-            break;
+        snprintf(printed, sizeof printed, "%.*e", precision - 1, value);
+        uint64_t nearest = 0;
+        const char *next = printed;
+        for (; *next != 'e'; next++) {
+            nearest = *next >= '0' && *next <= '9' ? nearest * 10 + (uint64_t)(*next - '0') : nearest;
+        }
+        *decimals = precision - 1 - atoi(next + 1);
+        for (*digits = nearest; *digits <= nearest + 1; ++*digits) { /* above a power of two the gap is wider */
+            snprintf(printed, sizeof printed, "%" PRIu64 "e%d", *digits, -*decimals);
+            double read = is_float ? (double)strtof(printed, NULL) : strtod(printed, NULL);
+            if (read >= value && read <= value) {
+                return;
+            }
         }
     }
-    for (const char *next = printed; *next != '\0'; next++) {
-        bool known = strchr("0123456789+-e", *next) != NULL;
-        if (known || length == 0 || plain[length - 1] != '.') {
-            plain[length++] = known ? *next : '.';
-        }
-    }
-    fm_text_add_bytes(json->text, plain, length);
 }
 
-static void add_number(struct json *json, double value, struct binary binary, bool is_float)
-{
+static void add_number(struct json *json, double value, struct binary binary, bool is_float) {
     char number[MAX_NUMBER], *out = number;
-    uint64_t digits;
-    int decimals;
+    uint64_t digits = 0;
+    int decimals = 0;
     if (!isfinite(value)) {
         add_chars(json, "null");
-    } else if (binary.mantissa == 0) {
-        add_chars(json, signbit(value) ? "-0.0" : "0"); /* "-0" would read back as an integer, without its sign */
-    } else if (shortest_decimal(binary, &digits, &decimals)) {
-        if (value < 0) {
-            *out++ = '-';
-        }
-        out = put_decimal(out, digits, decimals);
-        fm_text_add_bytes(json->text, number, (size_t)(out - number));
-    } else {
-        add_printed(json, value, is_float);
+        return;
     }
+    if (binary.mantissa == 0) {
+        add_chars(json, signbit(value) ? "-0.0" : "0"); /* "-0" would read back as an integer, without its sign */
+        return;
+    }
+    if (!shortest_decimal(binary, &digits, &decimals)) {
+        shortest_printed(fabs(value), is_float, &digits, &decimals);
+    }
+    if (value < 0) {
+        *out++ = '-';
+    }
+    out = put_decimal(out, digits, decimals);
+    fm_text_add_bytes(json->text, number, (size_t)(out - number));
 }
 
-void fm_json_number(struct json *json, const char *key, double value)
-{
+void fm_json_number(struct json *json, const char *key, double value) {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     uint64_t fraction = bits & ((UINT64_C(1) << 52) - 1);
@@ -302,8 +286,7 @@ void fm_json_number(struct json *json, const char *key, double value)
     add_number(json, value, binary, false);
 }
 
-void fm_json_float(struct json *json, const char *key, float value)
-{
+void fm_json_float(struct json *json, const char *key, float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     uint32_t fraction = bits & ((UINT32_C(1) << 23) - 1);

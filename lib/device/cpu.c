@@ -23,15 +23,13 @@ struct slot_planes {
 
 #define SCAN_ROWS 1024 /* rows of a head looked at before those found are decoded */
 
-static const struct kernels *kernels_of(const struct device *device)
-{
+static const struct kernels *kernels_of(const struct device *device) {
     return ((const struct cpu_device *)device)->kernels;
 }
 
 /* ---- life and memory */
 
-static fm_status cpu_open(int index, enum cpu_level level, struct device **device, fm_error *error)
-{
+static fm_status cpu_open(int index, enum cpu_level level, struct device **device, fm_error *error) {
     (void)index; /* there is one host */
     struct cpu_device *cpu = fm_alloc(sizeof *cpu);
     if (cpu == NULL) {
@@ -44,25 +42,21 @@ static fm_status cpu_open(int index, enum cpu_level level, struct device **devic
     return FM_OK;
 }
 
-static void cpu_close(struct device *device)
-{
+static void cpu_close(struct device *device) {
     fm_free(device);
 }
 
-static void *cpu_alloc(struct device *device, size_t size)
-{
+static void *cpu_alloc(struct device *device, size_t size) {
     (void)device;
     return fm_alloc_aligned(size);
 }
 
-static void cpu_free(struct device *device, void *block)
-{
+static void cpu_free(struct device *device, void *block) {
     (void)device;
     fm_free_aligned(block);
 }
 
-static fm_status cpu_copy(struct device *device, void *to, const void *from, size_t size, fm_error *error)
-{
+static fm_status cpu_copy(struct device *device, void *to, const void *from, size_t size, fm_error *error) {
     (void)device;
     (void)error;
     if (size > 0) {
@@ -71,8 +65,7 @@ static fm_status cpu_copy(struct device *device, void *to, const void *from, siz
     return FM_OK;
 }
 
-static fm_status cpu_wait(struct device *device, fm_error *error)
-{
+static fm_status cpu_wait(struct device *device, fm_error *error) {
     (void)device;
     (void)error;
     return FM_OK;
@@ -81,8 +74,7 @@ static fm_status cpu_wait(struct device *device, fm_error *error)
 /* ---- pixels into a batch */
 
 static fm_status slot_open(const struct tensor *batch, int slot, const struct pixel_recipe *recipe,
-                           struct slot_planes *out, fm_error *error)
-{
+                           struct slot_planes *out, fm_error *error) {
     assert(batch->rank == 4 && batch->dims[1] == 3 && batch->memory == FM_MEMORY_HOST);
     assert(slot >= 0 && slot < batch->dims[0]);
     if (batch->dtype != DTYPE_U8 && batch->dtype != DTYPE_F32) {
@@ -104,14 +96,12 @@ static fm_status slot_open(const struct tensor *batch, int slot, const struct pi
     return FM_OK;
 }
 
-static uint8_t *slot_row(const struct slot_planes *slot, int channel, int y)
-{
+static uint8_t *slot_row(const struct slot_planes *slot, int channel, int y) {
     return slot->planes[channel] + (size_t)y * (size_t)slot->width * slot->element;
 }
 
 /* What a black pixel is to the network, into columns from..width of one row. */
-static void slot_blacken(const struct slot_planes *slot, uint8_t *row, int from)
-{
+static void slot_blacken(const struct slot_planes *slot, uint8_t *row, int from) {
     if (slot->dtype == DTYPE_U8) {
         memset(row + from, 0, (size_t)(slot->width - from));
         return;
@@ -122,9 +112,9 @@ static void slot_blacken(const struct slot_planes *slot, uint8_t *row, int from)
     }
 }
 
-/* Everything right of `width` and below `height`. Rows below are copies of the first one: memcpy is faster than a loop. */
-static void slot_border(const struct slot_planes *slot, int width, int height)
-{
+/* Everything right of `width` and below `height`. Rows below are copies of the first one: memcpy is faster than a loop.
+ */
+static void slot_border(const struct slot_planes *slot, int width, int height) {
     for (int channel = 0; channel < 3; channel++) {
         for (int y = 0; width < slot->width && y < height; y++) {
             slot_blacken(slot, slot_row(slot, channel, y), width);
@@ -133,14 +123,15 @@ static void slot_border(const struct slot_planes *slot, int width, int height)
             if (y == height) {
                 slot_blacken(slot, slot_row(slot, channel, y), 0);
             } else {
-                memcpy(slot_row(slot, channel, y), slot_row(slot, channel, height), (size_t)slot->width * slot->element);
+                memcpy(slot_row(slot, channel, y), slot_row(slot, channel, height),
+                       (size_t)slot->width * slot->element);
             }
         }
     }
 }
 
-static void slot_convert(const struct kernels *kernels, const struct slot_planes *slot, int y, const uint8_t *rgb, int count)
-{
+static void slot_convert(const struct kernels *kernels, const struct slot_planes *slot, int y, const uint8_t *rgb,
+                         int count) {
     uint8_t *rows[3] = {slot_row(slot, 0, y), slot_row(slot, 1, y), slot_row(slot, 2, y)};
     if (slot->dtype == DTYPE_U8) {
         kernels->convert_u8(rgb, count, rows);
@@ -159,8 +150,7 @@ struct squeezed_rows {
     int rows[2]; /* which source row each holds; -1: none */
 };
 
-static bool squeezed_rows_init(struct squeezed_rows *squeezed, int from, int to, struct buffer *scratch)
-{
+static bool squeezed_rows_init(struct squeezed_rows *squeezed, int from, int to, struct buffer *scratch) {
     size_t count = (size_t)fm_resize_padded(to), table = count * sizeof(uint32_t), sums = 3 * count * sizeof(int16_t);
     if (!fm_buffer_resize(scratch, 2 * table + 2 * sums)) {
         return false;
@@ -176,8 +166,7 @@ static bool squeezed_rows_init(struct squeezed_rows *squeezed, int from, int to,
 }
 
 static const int16_t *squeezed_row(const struct kernels *kernels, struct squeezed_rows *squeezed,
-                                   const struct rgb_view *image, int row, int keep)
-{
+                                   const struct rgb_view *image, int row, int keep) {
     for (int i = 0; i < 2; i++) {
         if (squeezed->rows[i] == row) {
             return squeezed->sums[i];
@@ -190,8 +179,7 @@ static const int16_t *squeezed_row(const struct kernels *kernels, struct squeeze
 }
 
 static void letterbox_rows(const struct kernels *kernels, const struct rgb_view *image, const struct letterbox *fit,
-                           struct squeezed_rows *squeezed, const struct slot_planes *slot)
-{
+                           struct squeezed_rows *squeezed, const struct slot_planes *slot) {
     for (int y = 0; y < fit->new_height; y++) {
         struct resize_line line = fm_resize_line_at(image->height, fit->new_height, y);
         const int16_t *first = squeezed_row(kernels, squeezed, image, line.first, line.second);
@@ -202,8 +190,8 @@ static void letterbox_rows(const struct kernels *kernels, const struct rgb_view 
             if (slot->dtype == DTYPE_U8) {
                 kernels->resize_blend_u8(first + plane, second + plane, &line, fit->new_width, row);
             } else {
-                kernels->resize_blend_f32(first + plane, second + plane, &line, fit->new_width, slot->mean,
-                                          slot->scale, (float *)(void *)row);
+                kernels->resize_blend_f32(first + plane, second + plane, &line, fit->new_width, slot->mean, slot->scale,
+                                          (float *)(void *)row);
             }
         }
     }
@@ -211,8 +199,7 @@ static void letterbox_rows(const struct kernels *kernels, const struct rgb_view 
 
 static fm_status cpu_letterbox(struct device *device, const struct rgb_view *image, const struct letterbox *fit,
                                const struct pixel_recipe *recipe, struct tensor *batch, int index,
-                               struct buffer *scratch, fm_error *error)
-{
+                               struct buffer *scratch, fm_error *error) {
     const struct kernels *kernels = kernels_of(device);
     struct slot_planes slot;
     fm_status status = slot_open(batch, index, recipe, &slot, error);
@@ -239,8 +226,7 @@ static fm_status cpu_letterbox(struct device *device, const struct rgb_view *ima
 /* ---- warp */
 
 /* Inverse of a 2x3 affine map, in OpenCV's order of operations; a singular one gives zeros. */
-static void affine_invert(const double m[6], double inverse[6])
-{
+static void affine_invert(const double m[6], double inverse[6]) {
     double determinant = m[0] * m[4] - m[1] * m[3];
     double factor = determinant != 0.0 ? 1.0 / determinant : 0.0;
     inverse[0] = m[4] * factor;
@@ -253,8 +239,7 @@ static void affine_invert(const double m[6], double inverse[6])
 
 static fm_status cpu_warp(struct device *device, const struct rgb_view *image, const double m[6],
                           const struct pixel_recipe *recipe, struct tensor *batch, int index, uint8_t *rgb, int side,
-                          struct buffer *scratch, fm_error *error)
-{
+                          struct buffer *scratch, fm_error *error) {
     const struct kernels *kernels = kernels_of(device);
     struct slot_planes slot = {.planes = {NULL}};
     if (rgb == NULL) {
@@ -289,14 +274,12 @@ static fm_status cpu_warp(struct device *device, const struct rgb_view *image, c
 
 /* ---- rows to faces */
 
-static void candidate_fill(struct candidate *candidate, const struct head_view *head, size_t row, float scale)
-{
+static void candidate_fill(struct candidate *candidate, const struct head_view *head, size_t row, float scale) {
     size_t anchors = (size_t)head->anchors, cell = row / anchors, anchor = row % anchors;
     size_t columns = (size_t)head->columns;
     const float *distances = head->boxes + cell * head->box_cell + anchor * head->box_anchor;
-    const float *offsets = head->landmarks == NULL
-                               ? NULL
-                               : head->landmarks + cell * head->landmark_cell + anchor * head->landmark_anchor;
+    const float *offsets =
+        head->landmarks == NULL ? NULL : head->landmarks + cell * head->landmark_cell + anchor * head->landmark_anchor;
     fm_face_decode(distances, offsets, (int)(cell % columns), (int)(cell / columns), head->stride, scale,
                    candidate->box, candidate->landmarks);
     candidate->score = head->scores[cell * head->score_cell + anchor * head->score_anchor];
@@ -305,13 +288,14 @@ static void candidate_fill(struct candidate *candidate, const struct head_view *
 }
 
 static bool cpu_decode(struct device *device, const struct head_view *head, float threshold, double scale,
-                       struct candidate *candidates, size_t capacity, size_t *count)
-{
+                       struct candidate *candidates, size_t capacity, size_t *count) {
     const struct kernels *kernels = kernels_of(device);
     uint32_t found[SCAN_ROWS];
     assert(head->anchors > 0 && head->anchors <= SCAN_ROWS);
-    struct score_rows rows = {.scores = head->scores, .cell_stride = head->score_cell,
-                              .anchor_stride = head->score_anchor, .anchors = (size_t)head->anchors};
+    struct score_rows rows = {.scores = head->scores,
+                              .cell_stride = head->score_cell,
+                              .anchor_stride = head->score_anchor,
+                              .anchors = (size_t)head->anchors};
     size_t cells = (size_t)head->columns * (size_t)head->rows, step = SCAN_ROWS / rows.anchors;
     for (size_t cell = 0; cell < cells; cell += step) {
         size_t hits = kernels->score_scan(&rows, cell, cells - cell < step ? cells - cell : step, threshold, found);
@@ -328,13 +312,11 @@ static bool cpu_decode(struct device *device, const struct head_view *head, floa
 }
 
 static size_t cpu_nms(struct device *device, struct candidate *candidates, size_t count, float threshold, bool plus_one,
-                      struct buffer *scratch)
-{
+                      struct buffer *scratch) {
     return fm_nms(kernels_of(device), candidates, count, threshold, plus_one, scratch);
 }
 
-static void cpu_norms(struct device *device, const float *rows, size_t count, size_t size, float *norms)
-{
+static void cpu_norms(struct device *device, const float *rows, size_t count, size_t size, float *norms) {
     for (size_t i = 0; i < count; i++) {
         const float *row = rows + i * size;
         norms[i] = (float)sqrt(kernels_of(device)->dot(row, row, size));

@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-#define RIVAL_SCORE_GAP 0.002F /* scores this close can change places by one level of rounding in the network's input */
+#define RIVAL_SCORE_GAP 0.002F /* scores this close can change places by one level of rounding in the network's input  \
+                                */
 #define RIVAL_MIN_SHIFT 1e-3F  /* pixels; below this it is the same box */
 #define RUN 8                  /* candidates sorted by insertion before merging begins */
 
@@ -31,8 +32,7 @@ struct nms_memory {
 };
 
 /* Bits of `score` mapped so that larger scores give smaller numbers. NaN comes last; both zeros are one. */
-static uint32_t falling_bits(float score)
-{
+static uint32_t falling_bits(float score) {
     float plain = score + 0.0F;
     uint32_t bits;
     memcpy(&bits, &plain, sizeof bits);
@@ -42,13 +42,11 @@ static uint32_t falling_bits(float score)
     return bits >> 31 ? bits : bits ^ 0x7fffffffU;
 }
 
-static uint64_t sort_key(const struct candidate *candidate)
-{
+static uint64_t sort_key(const struct candidate *candidate) {
     return (uint64_t)falling_bits(candidate->score) << 32 | candidate->order;
 }
 
-static void sort_run(struct sort_entry *entries, size_t count)
-{
+static void sort_run(struct sort_entry *entries, size_t count) {
     for (size_t i = 1; i < count; i++) {
         struct sort_entry moving = entries[i];
         size_t k = i;
@@ -60,8 +58,7 @@ static void sort_run(struct sort_entry *entries, size_t count)
 }
 
 static void merge_runs(const struct sort_entry *a, size_t a_count, const struct sort_entry *b, size_t b_count,
-                       struct sort_entry *out)
-{
+                       struct sort_entry *out) {
     size_t i = 0, k = 0;
     while (i < a_count && k < b_count) {
         *out++ = b[k].key < a[i].key ? b[k++] : a[i++];
@@ -71,8 +68,7 @@ static void merge_runs(const struct sort_entry *a, size_t a_count, const struct 
 }
 
 /* Stable merge sort; returns whichever of the two arrays holds the result. Not qsort: glibc's allocates. */
-static const struct sort_entry *sort_entries(struct sort_entry *entries, struct sort_entry *other, size_t count)
-{
+static const struct sort_entry *sort_entries(struct sort_entry *entries, struct sort_entry *other, size_t count) {
     for (size_t start = 0; start < count; start += RUN) {
         sort_run(entries + start, count - start < RUN ? count - start : RUN);
     }
@@ -90,15 +86,13 @@ static const struct sort_entry *sort_entries(struct sort_entry *entries, struct 
 }
 
 /* Give out aligned parts of `bytes`; with NULL only the size is counted. */
-static void *take(uint8_t *bytes, size_t *used, size_t size)
-{
+static void *take(uint8_t *bytes, size_t *used, size_t size) {
     void *part = bytes == NULL ? NULL : bytes + *used;
     *used += (size + FM_ALIGNMENT - 1) / FM_ALIGNMENT * FM_ALIGNMENT;
     return part;
 }
 
-static void list_lay_out(struct box_list *list, uint8_t *bytes, size_t *used, size_t count)
-{
+static void list_lay_out(struct box_list *list, uint8_t *bytes, size_t *used, size_t count) {
     float **columns[] = {&list->columns.x1, &list->columns.y1, &list->columns.x2, &list->columns.y2,
                          &list->columns.area};
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
@@ -108,8 +102,7 @@ static void list_lay_out(struct box_list *list, uint8_t *bytes, size_t *used, si
     list->count = 0;
 }
 
-static size_t memory_lay_out(struct nms_memory *memory, uint8_t *bytes, size_t count)
-{
+static size_t memory_lay_out(struct nms_memory *memory, uint8_t *bytes, size_t count) {
     size_t used = 0;
     memory->entries = take(bytes, &used, count * sizeof *memory->entries);
     memory->merged = take(bytes, &used, count * sizeof *memory->merged);
@@ -119,8 +112,7 @@ static size_t memory_lay_out(struct nms_memory *memory, uint8_t *bytes, size_t c
     return used;
 }
 
-static struct iou_query query_of(const struct candidate *candidate, float threshold, bool plus_one)
-{
+static struct iou_query query_of(const struct candidate *candidate, float threshold, bool plus_one) {
     const float *box = candidate->box;
     float extra = plus_one ? 1.0F : 0.0F;
     return (struct iou_query){
@@ -134,8 +126,7 @@ static struct iou_query query_of(const struct candidate *candidate, float thresh
     };
 }
 
-static void list_add(struct box_list *list, const struct iou_query *box, const struct candidate *from)
-{
+static void list_add(struct box_list *list, const struct iou_query *box, const struct candidate *from) {
     size_t i = list->count++;
     list->columns.x1[i] = box->x1;
     list->columns.y1[i] = box->y1;
@@ -145,8 +136,7 @@ static void list_add(struct box_list *list, const struct iou_query *box, const s
     list->from[i] = from;
 }
 
-static float largest_difference(const float *a, const float *b, size_t count)
-{
+static float largest_difference(const float *a, const float *b, size_t count) {
     float largest = 0.0F;
     for (size_t i = 0; i < count; i++) {
         float difference = fabsf(a[i] - b[i]);
@@ -156,8 +146,7 @@ static float largest_difference(const float *a, const float *b, size_t count)
 }
 
 /* `other` overlaps `face`, lost to it or to a neighbour, and scored as well: note how far the face would jump. */
-static void rival_note(struct candidate *face, const struct candidate *other)
-{
+static void rival_note(struct candidate *face, const struct candidate *other) {
     float box = largest_difference(face->box, other->box, 4);
     float points = largest_difference(&face->landmarks[0][0], &other->landmarks[0][0], 10);
     float shift = box > points ? box : points;
@@ -167,15 +156,13 @@ static void rival_note(struct candidate *face, const struct candidate *other)
     }
 }
 
-static bool scores_as_well(const struct candidate *other, const struct candidate *face)
-{
+static bool scores_as_well(const struct candidate *other, const struct candidate *face) {
     return other->score >= face->score - RIVAL_SCORE_GAP;
 }
 
 /* Both lists fall in score, so the suppressed that come into question are a growing front part. */
 static void rivals_find(const struct kernels *kernels, struct candidate *face, const struct box_list *lost, size_t *end,
-                        float threshold, bool plus_one)
-{
+                        float threshold, bool plus_one) {
     while (*end < lost->count && scores_as_well(lost->from[*end], face)) {
         ++*end;
     }
@@ -186,8 +173,7 @@ static void rivals_find(const struct kernels *kernels, struct candidate *face, c
 }
 
 size_t fm_nms(const struct kernels *kernels, struct candidate *candidates, size_t count, float threshold, bool plus_one,
-              struct buffer *scratch)
-{
+              struct buffer *scratch) {
     struct nms_memory memory;
     assert(count <= UINT32_MAX);
     if (count == 0) {
@@ -221,8 +207,7 @@ size_t fm_nms(const struct kernels *kernels, struct candidate *candidates, size_
 
 /* ---- without memory */
 
-static void heap_sink(struct candidate *candidates, size_t root, size_t count)
-{
+static void heap_sink(struct candidate *candidates, size_t root, size_t count) {
     for (size_t child; (child = 2 * root + 1) < count; root = child) {
         if (child + 1 < count && sort_key(&candidates[child + 1]) > sort_key(&candidates[child])) {
             child++;
@@ -236,8 +221,7 @@ static void heap_sink(struct candidate *candidates, size_t root, size_t count)
     }
 }
 
-static void heap_sort(struct candidate *candidates, size_t count)
-{
+static void heap_sort(struct candidate *candidates, size_t count) {
     for (size_t i = count / 2; i-- > 0;) {
         heap_sink(candidates, i, count);
     }
@@ -250,23 +234,21 @@ static void heap_sort(struct candidate *candidates, size_t count)
 }
 
 static bool overlaps(const struct kernels *kernels, const struct candidate *face, const struct candidate *survivor,
-                     float threshold, bool plus_one)
-{
+                     float threshold, bool plus_one) {
     struct iou_query query = query_of(face, threshold, plus_one), box = query_of(survivor, threshold, plus_one);
     struct box_columns columns = {&box.x1, &box.y1, &box.x2, &box.y2, &box.area};
     return kernels->iou_find(&columns, 0, 1, &query) == 0;
 }
 
 size_t fm_nms_in_place(const struct kernels *kernels, struct candidate *candidates, size_t count, float threshold,
-                       bool plus_one)
-{
+                       bool plus_one) {
     heap_sort(candidates, count);
     for (size_t i = 0; i < count; i++) {
         candidates[i].rivals = 0; /* -1 marks the suppressed until the end */
         candidates[i].rival_shift = 0.0F;
         for (size_t k = 0; k < i && candidates[i].rivals == 0; k++) {
-            bool loses = candidates[k].rivals == 0 &&
-                         overlaps(kernels, &candidates[i], &candidates[k], threshold, plus_one);
+            bool loses =
+                candidates[k].rivals == 0 && overlaps(kernels, &candidates[i], &candidates[k], threshold, plus_one);
             candidates[i].rivals = loses ? -1 : 0;
         }
     }

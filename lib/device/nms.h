@@ -8,8 +8,8 @@
 /* As device_ops.nms. When `scratch` cannot grow, the answer comes from fm_nms_in_place. */
 size_t fm_nms(const struct kernels *kernels, struct candidate *candidates, size_t count, float threshold, bool plus_one,
               struct buffer *scratch);
-/* The same answer without memory, slowly: heap sort, then every pair. It is what is left when memory is out, and what the tests hold
-   against fm_nms. */
+/* The same answer without memory, slowly: heap sort, then every pair. It is what is left when memory is out, and what
+   the tests hold against fm_nms. */
 size_t fm_nms_in_place(const struct kernels *kernels, struct candidate *candidates, size_t count, float threshold,
                        bool plus_one);
 

@@ -7,29 +7,24 @@ static const struct device_ops *const rows[] = {
     &fm_device_cpu,
 };
 
-const struct device_ops *fm_device_row(size_t index)
-{
+const struct device_ops *fm_device_row(size_t index) {
     return index < sizeof rows / sizeof *rows ? rows[index] : NULL;
 }
 
-const struct device_ops *fm_device_ops(const struct device *device)
-{
+const struct device_ops *fm_device_ops(const struct device *device) {
     return device->ops;
 }
 
-enum cpu_level fm_device_level(const struct device *device)
-{
+enum cpu_level fm_device_level(const struct device *device) {
     return device->level;
 }
 
 /* A side of the fitted picture. Truncated, as insightface does: 1537 x 2120 loses a column to binary floating point. */
-static int side_of(double side, int limit)
-{
+static int side_of(double side, int limit) {
     return side < 1.0 ? 1 : side > (double)limit ? limit : (int)side;
 }
 
-struct letterbox fm_letterbox_fit(int width, int height, int det_width, int det_height)
-{
+struct letterbox fm_letterbox_fit(int width, int height, int det_width, int det_height) {
     assert(width > 0 && height > 0 && det_width > 0 && det_height > 0);
     double image_ratio = (double)height / width, model_ratio = (double)det_height / det_width;
     struct letterbox fit;

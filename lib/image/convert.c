@@ -27,7 +27,8 @@ static fm_status check_kind(const fm_pixels *pixels, fm_error *error) {
         return fm_fail(error, FM_INVALID_ARGUMENT, "fm_pixels.struct_size is %zu; set it to sizeof(fm_pixels) = %zu",
                        pixels->struct_size, sizeof *pixels);
     if (pixels->memory == FM_MEMORY_CUDA)
-        return fm_fail(error, FM_UNSUPPORTED, "fm_pixels in CUDA memory are not supported yet; copy them to host memory");
+        return fm_fail(error, FM_UNSUPPORTED,
+                       "fm_pixels in CUDA memory are not supported yet; copy them to host memory");
     if (pixels->memory != FM_MEMORY_HOST || (unsigned)pixels->format > FM_FORMAT_F32 ||
         (unsigned)pixels->layout > FM_LAYOUT_CHW || (unsigned)pixels->order > FM_ORDER_GRAY)
         return fm_fail(error, FM_INVALID_ARGUMENT,
@@ -42,8 +43,10 @@ static fm_status check_size(const fm_pixels *pixels, const fm_limits *limits, fm
                        pixels->data ? "set" : "NULL", pixels->width, pixels->height);
     fm_status status = fm_image_admit((uint64_t)pixels->width, (uint64_t)pixels->height, "pixels", limits, error);
     if (!status && pixels->stride != 0 && pixels->stride < row_size(pixels))
-        return fm_fail(error, FM_INVALID_ARGUMENT, "fm_pixels.stride is %zu bytes, a row of %d pixels has %zu; give bytes "
-                       "from row to row, or 0 for none between them", pixels->stride, pixels->width, row_size(pixels));
+        return fm_fail(error, FM_INVALID_ARGUMENT,
+                       "fm_pixels.stride is %zu bytes, a row of %d pixels has %zu; give bytes "
+                       "from row to row, or 0 for none between them",
+                       pixels->stride, pixels->width, row_size(pixels));
     return status;
 }
 

@@ -113,7 +113,8 @@ const struct decoder *fm_decoder_row(size_t index) {
 fm_limits fm_limits_resolve(const fm_limits *limits) {
     fm_limits resolved = {0};
     if (limits) { /* a caller built against an older header has a shorter struct */
-        size_t known = limits->struct_size && limits->struct_size < sizeof resolved ? limits->struct_size : sizeof resolved;
+        size_t known =
+            limits->struct_size && limits->struct_size < sizeof resolved ? limits->struct_size : sizeof resolved;
         memcpy(&resolved, limits, known);
     }
     resolved.struct_size = sizeof resolved;
@@ -130,32 +131,34 @@ fm_limits fm_limits_resolve(const fm_limits *limits) {
 
 fm_status fm_image_admit(uint64_t width, uint64_t height, const char *name, const fm_limits *limits, fm_error *error) {
     if (width == 0 || height == 0)
-        return fm_fail(error, FM_BAD_IMAGE, "'%s' says it is %llu x %llu pixels; an image has at least one; replace the file",
-                       name, (unsigned long long)width, (unsigned long long)height);
+        return fm_fail(error, FM_BAD_IMAGE,
+                       "'%s' says it is %llu x %llu pixels; an image has at least one; replace the file", name,
+                       (unsigned long long)width, (unsigned long long)height);
     if (width > (uint64_t)limits->max_width || height > (uint64_t)limits->max_height)
-        return fm_fail(error, FM_LIMIT,
-                       "'%s' is %llu x %llu pixels; at most %d x %d are allowed; shrink it or raise fm_limits.max_width and "
-                       "max_height",
-                       name, (unsigned long long)width, (unsigned long long)height, limits->max_width, limits->max_height);
+        return fm_fail(
+            error, FM_LIMIT,
+            "'%s' is %llu x %llu pixels; at most %d x %d are allowed; shrink it or raise fm_limits.max_width and "
+            "max_height",
+            name, (unsigned long long)width, (unsigned long long)height, limits->max_width, limits->max_height);
     if (width * height > limits->max_pixels) /* both fit an int: the product fits 64 bits */
         return fm_fail(error, FM_LIMIT,
                        "'%s' has %llu pixels (%llu x %llu); at most %llu are allowed; shrink it or raise "
                        "fm_limits.max_pixels",
-                       name, (unsigned long long)(width * height), (unsigned long long)width, (unsigned long long)height,
-                       (unsigned long long)limits->max_pixels);
+                       name, (unsigned long long)(width * height), (unsigned long long)width,
+                       (unsigned long long)height, (unsigned long long)limits->max_pixels);
     return FM_OK;
 }
 
-fm_status fm_image_prepare(struct image *image, uint64_t width, uint64_t height, const char *name, const fm_limits *limits,
-                           fm_error *error) {
+fm_status fm_image_prepare(struct image *image, uint64_t width, uint64_t height, const char *name,
+                           const fm_limits *limits, fm_error *error) {
     fm_status status = fm_image_admit(width, height, name, limits, error);
     size_t pixels, size;
     if (status)
         return status;
     if (!fm_size_multiply((size_t)width, (size_t)height, &pixels) || !fm_size_multiply(pixels, 3, &size) ||
         !fm_buffer_resize(&image->rgb, size))
-        return fm_fail(error, FM_OUT_OF_MEMORY, "no memory for '%s' (%llu x %llu pixels); lower fm_limits.max_pixels", name,
-                       (unsigned long long)width, (unsigned long long)height);
+        return fm_fail(error, FM_OUT_OF_MEMORY, "no memory for '%s' (%llu x %llu pixels); lower fm_limits.max_pixels",
+                       name, (unsigned long long)width, (unsigned long long)height);
     image->width = (int)width;
     image->height = (int)height;
     return FM_OK;
@@ -165,15 +168,16 @@ fm_status fm_image_prepare(struct image *image, uint64_t width, uint64_t height,
 
 fm_status fm_image_truncated(const char *name, const char *what, fm_error *error) {
     return fm_fail(error, FM_TRUNCATED,
-                   "'%s' ends early: %s; fetch the file again, or set fm_limits.accept_truncated to use what is there", name,
-                   what);
+                   "'%s' ends early: %s; fetch the file again, or set fm_limits.accept_truncated to use what is there",
+                   name, what);
 }
 
 static fm_status unknown_format(const uint8_t *bytes, size_t size, const char *name, fm_error *error) {
     char hex[3 * 8 + 1] = "";
     for (size_t i = 0; i < size && i < 8; i++)
         snprintf(hex + 3 * i, sizeof hex - 3 * i, "%02x ", bytes[i]);
-    return fm_fail(error, FM_BAD_IMAGE, "'%s' is not an image: first bytes %s; known formats are " KNOWN_FORMATS, name, hex);
+    return fm_fail(error, FM_BAD_IMAGE, "'%s' is not an image: first bytes %s; known formats are " KNOWN_FORMATS, name,
+                   hex);
 }
 
 static fm_status find_decoder(const uint8_t *bytes, size_t size, const char *name, const struct decoder **found,
@@ -185,18 +189,19 @@ static fm_status find_decoder(const uint8_t *bytes, size_t size, const char *nam
     if (!row)
         return unknown_format(bytes, size, name, error);
     if (!row->option)
-        return fm_fail(error, FM_UNSUPPORTED, "'%s' is a %s file, which is not decoded; convert it to PNG or JPEG", name,
-                       row->name);
+        return fm_fail(error, FM_UNSUPPORTED, "'%s' is a %s file, which is not decoded; convert it to PNG or JPEG",
+                       name, row->name);
     if (!row->built)
-        return fm_fail(error, FM_UNSUPPORTED,
-                       "'%s' is a %s file, and this build has no decoder for it; build facemill with -D%s=ON, or convert the "
-                       "file",
-                       name, row->name, row->option);
+        return fm_fail(
+            error, FM_UNSUPPORTED,
+            "'%s' is a %s file, and this build has no decoder for it; build facemill with -D%s=ON, or convert the "
+            "file",
+            name, row->name, row->option);
     return FM_OK;
 }
 
-fm_status fm_image_read(struct image *image, const uint8_t *bytes, size_t size, const char *name, const fm_limits *limits,
-                        fm_error *error) {
+fm_status fm_image_read(struct image *image, const uint8_t *bytes, size_t size, const char *name,
+                        const fm_limits *limits, fm_error *error) {
     const fm_limits resolved = fm_limits_resolve(limits);
     const struct decoder *decoder;
     fm_status status;
@@ -206,8 +211,8 @@ fm_status fm_image_read(struct image *image, const uint8_t *bytes, size_t size, 
     if (!bytes || size == 0)
         return fm_fail(error, FM_BAD_IMAGE, "'%s' is empty; an image was expected", name);
     if (size > resolved.max_file_bytes)
-        return fm_fail(error, FM_LIMIT, "'%s' has %zu bytes; at most %llu are allowed; raise fm_limits.max_file_bytes", name,
-                       size, (unsigned long long)resolved.max_file_bytes);
+        return fm_fail(error, FM_LIMIT, "'%s' has %zu bytes; at most %llu are allowed; raise fm_limits.max_file_bytes",
+                       name, size, (unsigned long long)resolved.max_file_bytes);
     if ((status = find_decoder(bytes, size, name, &decoder, error)) != FM_OK)
         return status;
     image->format = decoder->name;

@@ -53,12 +53,13 @@ void fm_draw_dot(struct canvas *canvas, int x, int y, int radius, uint32_t colou
     }
 }
 
-static void draw_glyph(struct canvas *canvas, int64_t x, int64_t y, int64_t scale, const uint8_t *glyph, uint32_t colour) {
+static void draw_glyph(struct canvas *canvas, int64_t x, int64_t y, int64_t scale, const uint8_t *glyph,
+                       uint32_t colour) {
     for (int row = 0; row < FM_FONT_HEIGHT; row++)
         for (int column = 0; column < FM_FONT_WIDTH; column++)
             if (glyph[row] >> (FM_FONT_WIDTH - 1 - column) & 1)
-                fill(canvas, x + column * scale, y + row * scale, x + column * scale + scale - 1, y + row * scale + scale - 1,
-                     colour);
+                fill(canvas, x + column * scale, y + row * scale, x + column * scale + scale - 1,
+                     y + row * scale + scale - 1, colour);
 }
 
 /* One empty column follows every character, and one precedes the first so that the background frames the text. */
@@ -73,7 +74,8 @@ int fm_text_width(const char *text, int scale) {
     return width > INT32_MAX ? INT32_MAX : (int)width;
 }
 
-void fm_draw_text(struct canvas *canvas, int x, int y, int scale, const char *text, uint32_t colour, uint32_t background) {
+void fm_draw_text(struct canvas *canvas, int x, int y, int scale, const char *text, uint32_t colour,
+                  uint32_t background) {
     if (scale < 1)
         return;
     int64_t left = x, s = scale;

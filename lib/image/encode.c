@@ -19,7 +19,9 @@ static int on_png_bytes(spng_ctx *codec, void *out, void *bytes, size_t size) {
 }
 
 fm_status fm_encode_png(const struct canvas *canvas, struct buffer *out, fm_error *error) {
-    struct spng_ihdr header = {.width = (uint32_t)canvas->width, .height = (uint32_t)canvas->height, .bit_depth = 8,
+    struct spng_ihdr header = {.width = (uint32_t)canvas->width,
+                               .height = (uint32_t)canvas->height,
+                               .bit_depth = 8,
                                .color_type = SPNG_COLOR_TYPE_TRUECOLOR};
     spng_ctx *codec = spng_ctx_new(SPNG_CTX_ENCODER);
     int code = codec ? spng_set_png_stream(codec, on_png_bytes, out) : SPNG_EMEM;
@@ -39,7 +41,8 @@ fm_status fm_encode_png(const struct canvas *canvas, struct buffer *out, fm_erro
 #else
 fm_status fm_encode_png(const struct canvas *canvas, struct buffer *out, fm_error *error) {
     (void)canvas, (void)out;
-    return fm_fail(error, FM_UNSUPPORTED, "this build cannot write PNG; build facemill with -DFM_WITH_PNG=ON, or write JPEG");
+    return fm_fail(error, FM_UNSUPPORTED,
+                   "this build cannot write PNG; build facemill with -DFM_WITH_PNG=ON, or write JPEG");
 }
 #endif
 
@@ -58,8 +61,9 @@ struct jpeg_writer {
 };
 
 static _Noreturn void escape(struct jpeg_writer *writer, fm_status status, const char *words) {
-    writer->status = fm_fail(writer->error, status, "cannot encode %u x %u pixels as JPEG: %s; write a smaller picture or PNG",
-                             writer->codec.image_width, writer->codec.image_height, words);
+    writer->status =
+        fm_fail(writer->error, status, "cannot encode %u x %u pixels as JPEG: %s; write a smaller picture or PNG",
+                writer->codec.image_width, writer->codec.image_height, words);
     longjmp(writer->escape, 1);
 }
 
@@ -131,6 +135,7 @@ fm_status fm_encode_jpeg(const struct canvas *canvas, int quality, struct buffer
 #else
 fm_status fm_encode_jpeg(const struct canvas *canvas, int quality, struct buffer *out, fm_error *error) {
     (void)canvas, (void)quality, (void)out;
-    return fm_fail(error, FM_UNSUPPORTED, "this build cannot write JPEG; build facemill with -DFM_WITH_JPEG=ON, or write PNG");
+    return fm_fail(error, FM_UNSUPPORTED,
+                   "this build cannot write JPEG; build facemill with -DFM_WITH_JPEG=ON, or write PNG");
 }
 #endif

@@ -8,6 +8,7 @@
 #include <libheif/heif.h>
 
 enum { BOX_HEADER = 8, LARGE_BOX_HEADER = 16 };
+enum { SMALL_SQUARE = 16000000, SQUARE_FACTOR = 4 };
 
 struct heif_job {
     struct heif_context *context;
@@ -51,7 +52,7 @@ static bool boxes_complete(const uint8_t *bytes, size_t size) {
 static fm_status fail(const struct heif_job *job, struct heif_error why) {
     fm_status status = FM_BAD_IMAGE;
     const char *remedy = "fetch the file again, or convert it to JPEG";
-    if (why.subcode == heif_suberror_End_of_data)
+    if (why.subcode == heif_suberror_End_of_data || why.subcode == heif_suberror_No_meta_box)
         return fm_image_truncated(job->name, why.message, job->error);
     if (why.subcode == heif_suberror_Security_limit_exceeded) {
         status = FM_LIMIT;
@@ -62,33 +63,60 @@ static fm_status fail(const struct heif_job *job, struct heif_error why) {
     } else if (why.code == heif_error_Unsupported_filetype || why.code == heif_error_Unsupported_feature ||
                why.code == heif_error_Plugin_loading_error) {
         status = FM_UNSUPPORTED;
-        remedy = why.subcode == heif_suberror_Unsupported_codec ? "install libheif's decoder for it, or convert it to JPEG"
-                                                                : "install a newer libheif, or convert it to JPEG";
+        remedy = why.subcode == heif_suberror_Unsupported_codec
+                     ? "install libheif's decoder for it, or convert it to JPEG"
+                     : "install a newer libheif, or convert it to JPEG";
     }
-    return fm_fail(job->error, status, "cannot decode '%s' as HEIC or AVIF: %s; %s", job->name, why.message, remedy);
+    int words = (int)strcspn(why.message, "\n"); /* some of libheif's end in a new line */
+    return fm_fail(job->error, status, "cannot decode '%s' as HEIC or AVIF: %.*s; %s", job->name, words, why.message,
+                   remedy);
 }
 
 static fm_status out_of_memory(const struct heif_job *job) {
     return fail(job, (struct heif_error){.code = heif_error_Memory_allocation_error, .message = "no memory"});
 }
 
+static int longer(int a, int b) {
+    return a > b ? a : b;
+}
+
 /* libheif refuses sides that reach its limit, ours may be reached: hence one more. */
+static void limit_sides(const struct heif_job *job, int longest) {
+    heif_context_set_maximum_image_size_limit(job->context, longest < INT32_MAX ? longest + 1 : longest);
+}
+
+/* A grid or overlay tells its true size only while it is decoded, and libheif then allows any rectangle between the
+   longest announced side and itself. That square is therefore limited too, far above any real picture's needs. */
+static fm_status admit(const struct heif_job *job) {
+    const struct heif_image_handle *handle = job->handle;
+    int width = heif_image_handle_get_width(handle), height = heif_image_handle_get_height(handle);
+    if (width < 0 || height < 0)
+        width = height = 0;
+    fm_status status = fm_image_admit((uint64_t)width, (uint64_t)height, job->name, job->limits, job->error);
+    if (status)
+        return status;
+    int stored = longer(heif_image_handle_get_ispe_width(handle), heif_image_handle_get_ispe_height(handle));
+    int longest = longer(longer(width, height), stored);
+    uint64_t most = job->limits->max_pixels > SMALL_SQUARE ? job->limits->max_pixels : SMALL_SQUARE;
+    if ((uint64_t)longest * (uint64_t)longest / SQUARE_FACTOR > most)
+        return fm_fail(job->error, FM_LIMIT,
+                       "'%s' is a HEIC or AVIF of %d x %d pixels, too long for its area; convert it to "
+                       "JPEG or raise fm_limits.max_pixels",
+                       job->name, width, height);
+    limit_sides(job, longest);
+    return FM_OK;
+}
+
 static fm_status read_header(struct heif_job *job, const uint8_t *bytes, size_t size) {
-    const fm_limits *limits = job->limits;
-    int longest = limits->max_width > limits->max_height ? limits->max_width : limits->max_height;
     job->context = heif_context_alloc();
     if (!job->context)
         return out_of_memory(job);
-    heif_context_set_maximum_image_size_limit(job->context, longest < INT32_MAX ? longest + 1 : longest);
+    limit_sides(job, longer(job->limits->max_width, job->limits->max_height));
     heif_context_set_max_decoding_threads(job->context, 0);
     struct heif_error why = heif_context_read_from_memory_without_copy(job->context, bytes, size, NULL);
     if (!why.code)
         why = heif_context_get_primary_image_handle(job->context, &job->handle);
-    if (why.code)
-        return fail(job, why);
-    int width = heif_image_handle_get_width(job->handle), height = heif_image_handle_get_height(job->handle);
-    return fm_image_admit((uint64_t)(width > 0 ? width : 0), (uint64_t)(height > 0 ? height : 0), job->name, limits,
-                          job->error);
+    return why.code ? fail(job, why) : admit(job);
 }
 
 static fm_status decode_pixels(struct heif_job *job) {
@@ -96,8 +124,8 @@ static fm_status decode_pixels(struct heif_job *job) {
     if (!job->options)
         return out_of_memory(job);
     job->options->convert_hdr_to_8bit = 1;
-    struct heif_error why = heif_decode_image(job->handle, &job->pixels, heif_colorspace_RGB,
-                                              heif_chroma_interleaved_RGB, job->options);
+    struct heif_error why =
+        heif_decode_image(job->handle, &job->pixels, heif_colorspace_RGB, heif_chroma_interleaved_RGB, job->options);
     return why.code ? fail(job, why) : FM_OK;
 }
 
@@ -119,8 +147,8 @@ static fm_status copy_rows(const struct heif_job *job) {
     return FM_OK;
 }
 
-fm_status fm_decode_heif(struct image *image, const uint8_t *bytes, size_t size, const char *name, const fm_limits *limits,
-                         fm_error *error) {
+fm_status fm_decode_heif(struct image *image, const uint8_t *bytes, size_t size, const char *name,
+                         const fm_limits *limits, fm_error *error) {
     struct heif_job job = {.image = image, .name = name, .limits = limits, .error = error};
     fm_status status;
     if (!limits->accept_truncated && !boxes_complete(bytes, size))

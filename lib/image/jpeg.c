@@ -39,14 +39,17 @@ static _Noreturn void escape(struct jpeg_reader *reader, fm_status status) {
 
 static fm_status status_for(const struct jpeg_reader *reader) {
     switch (reader->errors.msg_code) {
-    case JERR_OUT_OF_MEMORY: return FM_OUT_OF_MEMORY;
+    case JERR_OUT_OF_MEMORY:
+        return FM_OUT_OF_MEMORY;
     case JERR_SOF_UNSUPPORTED:
     case JERR_BAD_PRECISION:
     case JERR_ARITH_NOTIMPL:
     case JERR_CONVERSION_NOTIMPL:
     case JERR_CCIR601_NOTIMPL:
-    case JERR_FRACT_SAMPLE_NOTIMPL: return FM_UNSUPPORTED;
-    default: return reader->ended_early ? FM_TRUNCATED : FM_BAD_IMAGE;
+    case JERR_FRACT_SAMPLE_NOTIMPL:
+        return FM_UNSUPPORTED;
+    default:
+        return reader->ended_early ? FM_TRUNCATED : FM_BAD_IMAGE;
     }
 }
 
@@ -76,19 +79,23 @@ static void on_message(j_common_ptr codec, int level) {
     if (is_early_end(reader)) {
         reader->ended_early = true;
         if (!reader->limits->accept_truncated)
-            escape(reader, fm_image_truncated(reader->name, "JPEG data stop before the picture is complete", reader->error));
+            escape(reader,
+                   fm_image_truncated(reader->name, "JPEG data stop before the picture is complete", reader->error));
     }
     if (codec->err->num_warnings > MAX_WARNINGS)
-        escape(reader, fm_fail(reader->error, FM_BAD_IMAGE, "'%s' is a damaged JPEG: more than %d errors in its data; "
-                               "fetch the file again", reader->name, MAX_WARNINGS));
+        escape(reader, fm_fail(reader->error, FM_BAD_IMAGE,
+                               "'%s' is a damaged JPEG: more than %d errors in its data; "
+                               "fetch the file again",
+                               reader->name, MAX_WARNINGS));
 }
 
 static void on_progress(j_common_ptr codec) {
     struct jpeg_reader *reader = codec->client_data;
     if (reader->codec.input_scan_number > reader->max_scans)
-        escape(reader, fm_fail(reader->error, FM_LIMIT, "'%s' has more than %d scans for %u x %u pixels; ordinary files have "
-                               "ten; save it again as a plain JPEG", reader->name, reader->max_scans,
-                               reader->codec.image_width, reader->codec.image_height));
+        escape(reader, fm_fail(reader->error, FM_LIMIT,
+                               "'%s' has more than %d scans for %u x %u pixels; ordinary files have "
+                               "ten; save it again as a plain JPEG",
+                               reader->name, reader->max_scans, reader->codec.image_width, reader->codec.image_height));
 }
 
 static void on_output(j_common_ptr codec) {
@@ -115,15 +122,22 @@ static void read_header(struct jpeg_reader *reader, size_t size) {
     struct jpeg_decompress_struct *codec = &reader->codec;
     jpeg_save_markers(codec, MARKER_EXIF, 0xffff);
     (void)jpeg_read_header(codec, TRUE);
-    fm_status status = fm_image_prepare(reader->image, codec->image_width, codec->image_height, reader->name, reader->limits,
-                                        reader->error);
+    fm_status status =
+        fm_image_admit(codec->image_width, codec->image_height, reader->name, reader->limits, reader->error);
     if (status)
         escape(reader, status);
     if (!reader->limits->accept_truncated && !holds_its_blocks(codec, size))
-        escape(reader, fm_image_truncated(reader->name, "it has fewer bits than its picture has blocks", reader->error));
+        escape(reader,
+               fm_image_truncated(reader->name, "it has fewer bits than its picture has blocks", reader->error));
     if (codec->num_components == 2 || codec->num_components > 4)
-        escape(reader, fm_fail(reader->error, FM_UNSUPPORTED, "'%s' is a JPEG of %d components; 1, 3 and 4 are known; convert "
-                               "it to RGB", reader->name, codec->num_components));
+        escape(reader, fm_fail(reader->error, FM_UNSUPPORTED,
+                               "'%s' is a JPEG of %d components; 1, 3 and 4 are known; convert "
+                               "it to RGB",
+                               reader->name, codec->num_components));
+    status = fm_image_prepare(reader->image, codec->image_width, codec->image_height, reader->name, reader->limits,
+                              reader->error);
+    if (status)
+        escape(reader, status);
     uint64_t scans = MAX_SCANNED_PIXELS / ((uint64_t)codec->image_width * codec->image_height);
     reader->max_scans = scans < MIN_SCANS ? MIN_SCANS : scans > MAX_SCANS ? MAX_SCANS : (int)scans;
     reader->image->orientation = find_orientation(codec);
@@ -155,10 +169,11 @@ static void read_cmyk(struct jpeg_reader *reader) {
     struct image *image = reader->image;
     size_t width = (size_t)image->width; /* four bytes each fit, since the image's three times height did */
     if (!fm_buffer_resize(&image->scratch, width * 4))
-        escape(reader, fm_fail(reader->error, FM_OUT_OF_MEMORY, "no memory for a row of '%s'; lower fm_limits.max_pixels",
-                               reader->name));
+        escape(reader, fm_fail(reader->error, FM_OUT_OF_MEMORY,
+                               "no memory for a row of '%s'; lower fm_limits.max_pixels", reader->name));
     JSAMPROW row = image->scratch.bytes;
-    for (uint8_t *rgb = image->rgb.bytes; reader->codec.output_scanline < reader->codec.output_height; rgb += width * 3) {
+    for (uint8_t *rgb = image->rgb.bytes; reader->codec.output_scanline < reader->codec.output_height;
+         rgb += width * 3) {
         (void)jpeg_read_scanlines(&reader->codec, &row, 1);
         cmyk_to_rgb(row, rgb, image->width);
     }
@@ -180,9 +195,10 @@ static fm_status read_stream(struct jpeg_reader *reader, const uint8_t *bytes, s
     return FM_OK;
 }
 
-fm_status fm_decode_jpeg(struct image *image, const uint8_t *bytes, size_t size, const char *name, const fm_limits *limits,
-                         fm_error *error) {
-    struct jpeg_reader reader = {.image = image, .name = name, .limits = limits, .error = error, .max_scans = MAX_SCANS};
+fm_status fm_decode_jpeg(struct image *image, const uint8_t *bytes, size_t size, const char *name,
+                         const fm_limits *limits, fm_error *error) {
+    struct jpeg_reader reader = {
+        .image = image, .name = name, .limits = limits, .error = error, .max_scans = MAX_SCANS};
     reader.codec.err = jpeg_std_error(&reader.errors);
     reader.codec.client_data = &reader;
     reader.errors.error_exit = on_error;

@@ -15,14 +15,22 @@ struct turn {
 static struct turn turn_for(int orientation, int width, int height) {
     ptrdiff_t row = (ptrdiff_t)width * PIXEL, last_column = row - PIXEL, last_row = row * (height - 1);
     switch (orientation) {
-    case 2: return (struct turn){last_column, -PIXEL, row};
-    case 3: return (struct turn){last_row + last_column, -PIXEL, -row};
-    case 4: return (struct turn){last_row, PIXEL, -row};
-    case 5: return (struct turn){0, row, PIXEL};
-    case 6: return (struct turn){last_row, -row, PIXEL};
-    case 7: return (struct turn){last_row + last_column, -row, -PIXEL};
-    case 8: return (struct turn){last_column, row, -PIXEL};
-    default: return (struct turn){0, PIXEL, row};
+    case 2:
+        return (struct turn){last_column, -PIXEL, row};
+    case 3:
+        return (struct turn){last_row + last_column, -PIXEL, -row};
+    case 4:
+        return (struct turn){last_row, PIXEL, -row};
+    case 5:
+        return (struct turn){0, row, PIXEL};
+    case 6:
+        return (struct turn){last_row, -row, PIXEL};
+    case 7:
+        return (struct turn){last_row + last_column, -row, -PIXEL};
+    case 8:
+        return (struct turn){last_column, row, -PIXEL};
+    default:
+        return (struct turn){0, PIXEL, row};
     }
 }
 
@@ -49,8 +57,9 @@ fm_status fm_image_orient(struct image *image, const char *name, fm_error *error
     if (image->orientation <= 1)
         return FM_OK;
     if (!fm_buffer_resize(&image->scratch, image->rgb.size))
-        return fm_fail(error, FM_OUT_OF_MEMORY, "no memory to turn '%s' upright (%d x %d pixels); lower fm_limits.max_pixels",
-                       name, image->width, image->height);
+        return fm_fail(error, FM_OUT_OF_MEMORY,
+                       "no memory to turn '%s' upright (%d x %d pixels); lower fm_limits.max_pixels", name,
+                       image->width, image->height);
     struct turn turn = turn_for(image->orientation, image->width, image->height);
     if (image->orientation >= 5) {
         int width = image->width;

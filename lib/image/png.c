@@ -10,7 +10,11 @@
 #define MAX_CHUNK_BYTES ((size_t)64 << 20)
 /* Deflate cannot expand further than this (RFC 1951: 258 bytes from two bits). */
 enum { MAX_EXPANSION = 1032 };
-enum { SIGNATURE = 8, CHUNK_HEADER = 8, CHUNK_FRAME = 12 }; /* a chunk's bytes beside its content: length, type, checksum */
+enum {
+    SIGNATURE = 8,
+    CHUNK_HEADER = 8,
+    CHUNK_FRAME = 12
+}; /* a chunk's bytes beside its content: length, type, checksum */
 
 struct png_reader {
     spng_ctx *codec;
@@ -32,8 +36,9 @@ static fm_status fail(const struct png_reader *reader, int code) {
         return fm_fail(reader->error, FM_OUT_OF_MEMORY, "no memory to decode '%s' as PNG; lower fm_limits.max_pixels",
                        reader->name);
     if (code == SPNG_ECHUNK_LIMITS)
-        return fm_fail(reader->error, FM_LIMIT, "'%s' carries more than %zu bytes of text or profiles; save it without them",
-                       reader->name, MAX_CHUNK_BYTES);
+        return fm_fail(reader->error, FM_LIMIT,
+                       "'%s' carries more than %zu bytes of text or profiles; save it without them", reader->name,
+                       MAX_CHUNK_BYTES);
     return fm_fail(reader->error, FM_BAD_IMAGE, "'%s' is a damaged PNG: %s; fetch the file again", reader->name,
                    spng_strerror(code));
 }
@@ -50,11 +55,13 @@ static fm_status read_header(const struct png_reader *reader) {
     int code = spng_get_ihdr(reader->codec, &header);
     if (code)
         return fail(reader, code);
-    fm_status status =
-        fm_image_prepare(reader->image, header.width, header.height, reader->name, reader->limits, reader->error);
+    fm_status status = fm_image_admit(header.width, header.height, reader->name, reader->limits, reader->error);
     if (!status && !reader->limits->accept_truncated && !holds_its_rows(reader, &header))
-        status = fm_image_truncated(reader->name, "it cannot unpack to as many rows as its header promises", reader->error);
-    return status;
+        status =
+            fm_image_truncated(reader->name, "it cannot unpack to as many rows as its header promises", reader->error);
+    return status ? status
+                  : fm_image_prepare(reader->image, header.width, header.height, reader->name, reader->limits,
+                                     reader->error);
 }
 
 /* eXIf may stand before or behind the pixels. */
@@ -97,7 +104,8 @@ static fm_status read_image(const struct png_reader *reader) {
 static size_t find_cut_chunk(const uint8_t *bytes, size_t size) {
     size_t at = SIGNATURE;
     while (size - at >= CHUNK_FRAME) {
-        uint64_t length = (uint64_t)bytes[at] << 24 | (uint64_t)bytes[at + 1] << 16 | (uint64_t)bytes[at + 2] << 8 | bytes[at + 3];
+        uint64_t length =
+            (uint64_t)bytes[at] << 24 | (uint64_t)bytes[at + 1] << 16 | (uint64_t)bytes[at + 2] << 8 | bytes[at + 3];
         if (length > size - at - CHUNK_FRAME)
             return at;
         at += (size_t)length + CHUNK_FRAME;
@@ -128,8 +136,8 @@ static int open_file(const struct png_reader *reader, const uint8_t *bytes, size
     return cut < size ? open_cut_file(reader, bytes, size, cut) : spng_set_png_buffer(reader->codec, bytes, size);
 }
 
-fm_status fm_decode_png(struct image *image, const uint8_t *bytes, size_t size, const char *name, const fm_limits *limits,
-                        fm_error *error) {
+fm_status fm_decode_png(struct image *image, const uint8_t *bytes, size_t size, const char *name,
+                        const fm_limits *limits, fm_error *error) {
     struct png_reader reader = {.image = image, .size = size, .name = name, .limits = limits, .error = error};
     reader.codec = spng_ctx_new(0);
     int code = reader.codec ? open_file(&reader, bytes, size) : SPNG_EMEM;

@@ -37,7 +37,7 @@ static void see_chunk(struct webp_file *file, const uint8_t *chunk, const uint8_
     } else if (!memcmp(chunk, "VP8X", 4) && size >= 10) {
         file->width = read_u24(payload + 4) + 1;
         file->height = read_u24(payload + 7) + 1;
-    } else if (!memcmp(chunk, "ANMF", 4) && size > FRAME_HEADER && !file->left && file->frame_size == 0) {
+    } else if (!memcmp(chunk, "ANMF", 4) && size > FRAME_HEADER && !file->frame) {
         file->left = read_u24(payload) * 2;
         file->top = read_u24(payload + 3) * 2;
         file->frame = payload + FRAME_HEADER;
@@ -66,7 +66,7 @@ static struct webp_file walk_file(const uint8_t *bytes, size_t size) {
         see_chunk(&file, chunk, bytes + at, (size_t)length);
         at += (size_t)(length + (length & 1)); /* chunks are padded to even sizes */
     }
-    if (file.frame_size == 0) {
+    if (!file.frame) {
         file.frame = bytes;
         file.frame_size = size;
         file.width = file.height = 0;
@@ -75,7 +75,8 @@ static struct webp_file walk_file(const uint8_t *bytes, size_t size) {
 }
 
 static fm_status fail(const struct webp_reader *reader, VP8StatusCode code) {
-    const char *words = code == VP8_STATUS_UNSUPPORTED_FEATURE ? "a feature that libwebp does not know" : "its data are damaged";
+    const char *words =
+        code == VP8_STATUS_UNSUPPORTED_FEATURE ? "a feature that libwebp does not know" : "its data are damaged";
     if (code == VP8_STATUS_NOT_ENOUGH_DATA || code == VP8_STATUS_SUSPENDED)
         return fm_image_truncated(reader->name, "WebP data stop before the picture is complete", reader->error);
     if (code == VP8_STATUS_OUT_OF_MEMORY)
@@ -88,7 +89,8 @@ static fm_status fail(const struct webp_reader *reader, VP8StatusCode code) {
 /* Checks that the frame lies inside its canvas, then sizes the image. */
 static fm_status prepare(const struct webp_reader *reader, const WebPBitstreamFeatures *features) {
     const struct webp_file *file = &reader->file;
-    uint64_t right = (uint64_t)file->left + (uint32_t)features->width, bottom = (uint64_t)file->top + (uint32_t)features->height;
+    uint64_t right = (uint64_t)file->left + (uint32_t)features->width,
+             bottom = (uint64_t)file->top + (uint32_t)features->height;
     uint64_t width = file->width ? file->width : right, height = file->height ? file->height : bottom;
     if (right > width || bottom > height)
         return fail(reader, VP8_STATUS_BITSTREAM_ERROR);
@@ -114,11 +116,11 @@ static fm_status read_image(const struct webp_reader *reader, WebPDecoderConfig 
     VP8StatusCode code = WebPGetFeatures(file->frame, file->frame_size, &config->input);
     if (code)
         return fail(reader, code);
+    if (!file->complete && !reader->limits->accept_truncated)
+        return fail(reader, VP8_STATUS_NOT_ENOUGH_DATA);
     fm_status status = prepare(reader, &config->input);
     if (status)
         return status;
-    if (!file->complete && !reader->limits->accept_truncated)
-        return fail(reader, VP8_STATUS_NOT_ENOUGH_DATA);
     size_t stride = (size_t)reader->image->width * 3, start = file->top * stride + (size_t)file->left * 3;
     config->output.colorspace = MODE_RGB;
     config->output.is_external_memory = 1;
@@ -133,13 +135,14 @@ static fm_status read_image(const struct webp_reader *reader, WebPDecoderConfig 
     return FM_OK;
 }
 
-fm_status fm_decode_webp(struct image *image, const uint8_t *bytes, size_t size, const char *name, const fm_limits *limits,
-                         fm_error *error) {
+fm_status fm_decode_webp(struct image *image, const uint8_t *bytes, size_t size, const char *name,
+                         const fm_limits *limits, fm_error *error) {
     struct webp_reader reader = {
         .file = walk_file(bytes, size), .image = image, .name = name, .limits = limits, .error = error};
     WebPDecoderConfig config;
     if (!WebPInitDecoderConfig(&config))
-        return fm_fail(error, FM_UNSUPPORTED, "libwebp is older than the headers facemill was built with; update libwebp");
+        return fm_fail(error, FM_UNSUPPORTED,
+                       "libwebp is older than the headers facemill was built with; update libwebp");
     fm_status status = read_image(&reader, &config);
     WebPFreeDecBuffer(&config.output);
     return status;

@@ -4,15 +4,13 @@
 
 #include <immintrin.h>
 
-static __m128i gathered(const __m128i parts[3], __m128i from_first, __m128i from_second, __m128i from_third)
-{
+static __m128i gathered(const __m128i parts[3], __m128i from_first, __m128i from_second, __m128i from_third) {
     return _mm_or_si128(_mm_or_si128(_mm_shuffle_epi8(parts[0], from_first), _mm_shuffle_epi8(parts[1], from_second)),
                         _mm_shuffle_epi8(parts[2], from_third));
 }
 
 /* Sixteen pixels -> sixteen levels of each colour. */
-static void split(const uint8_t *rgb, __m128i colours[3])
-{
+static void split(const uint8_t *rgb, __m128i colours[3]) {
     __m128i parts[3];
     for (int i = 0; i < 3; i++) {
         parts[i] = _mm_loadu_si128((const __m128i *)(rgb + 16 * i));
@@ -28,8 +26,7 @@ static void split(const uint8_t *rgb, __m128i colours[3])
                           _mm_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 3, 6, 9, 12, 15));
 }
 
-void fm_convert_u8_avx2(const uint8_t *rgb, int count, uint8_t *const planes[3])
-{
+void fm_convert_u8_avx2(const uint8_t *rgb, int count, uint8_t *const planes[3]) {
     int i = 0;
     for (; i + 16 <= count; i += 16) {
         __m128i colours[3];
@@ -42,14 +39,12 @@ void fm_convert_u8_avx2(const uint8_t *rgb, int count, uint8_t *const planes[3])
     fm_convert_u8_c(rgb + 3 * i, count - i, rest);
 }
 
-static void store_values(float *values, __m128i levels, __m256 mean, __m256 scale)
-{
+static void store_values(float *values, __m128i levels, __m256 mean, __m256 scale) {
     __m256 level = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(levels));
     _mm256_storeu_ps(values, _mm256_mul_ps(_mm256_sub_ps(level, mean), scale));
 }
 
-void fm_convert_f32_avx2(const uint8_t *rgb, int count, float mean, float scale, float *const planes[3])
-{
+void fm_convert_f32_avx2(const uint8_t *rgb, int count, float mean, float scale, float *const planes[3]) {
     const __m256 means = _mm256_set1_ps(mean), scales = _mm256_set1_ps(scale);
     int i = 0;
     for (; i + 16 <= count; i += 16) {

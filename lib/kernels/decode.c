@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-size_t fm_score_scan_c(const struct score_rows *rows, size_t first, size_t count, float threshold, uint32_t *found)
-{
+size_t fm_score_scan_c(const struct score_rows *rows, size_t first, size_t count, float threshold, uint32_t *found) {
     size_t hits = 0;
     for (size_t cell = first; cell < first + count; cell++) {
         for (size_t anchor = 0; anchor < rows->anchors; anchor++) {
@@ -17,8 +16,7 @@ size_t fm_score_scan_c(const struct score_rows *rows, size_t first, size_t count
 }
 
 void fm_face_decode(const float distances[4], const float *offsets, int column, int row, int stride, float scale,
-                    float box[4], float points[5][2])
-{
+                    float box[4], float points[5][2]) {
     const float step = (float)stride, centre[2] = {(float)(column * stride), (float)(row * stride)};
     for (int axis = 0; axis < 2; axis++) {
         box[axis] = (centre[axis] - distances[axis] * step) / scale;

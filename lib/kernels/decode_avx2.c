@@ -1,11 +1,10 @@
-/* Scan of detector scores, AVX2. Rows of one image stand one behind the other unless a batch interleaves them; then a cell's
-   anchors are too far apart for a vector and the reference is as fast. */
+/* Scan of detector scores, AVX2. Rows of one image stand one behind the other unless a batch interleaves them; then a
+   cell's anchors are too far apart for a vector and the reference is as fast. */
 #include "kernels/decode.h"
 
 #include <immintrin.h>
 
-size_t fm_score_scan_avx2(const struct score_rows *rows, size_t first, size_t count, float threshold, uint32_t *found)
-{
+size_t fm_score_scan_avx2(const struct score_rows *rows, size_t first, size_t count, float threshold, uint32_t *found) {
     if (rows->cell_stride != rows->anchors || (rows->anchor_stride != 1 && rows->anchors != 1)) {
         return fm_score_scan_c(rows, first, count, threshold, found);
     }

@@ -3,8 +3,8 @@
 
 #include <immintrin.h>
 
-size_t fm_score_scan_avx512(const struct score_rows *rows, size_t first, size_t count, float threshold, uint32_t *found)
-{
+size_t fm_score_scan_avx512(const struct score_rows *rows, size_t first, size_t count, float threshold,
+                            uint32_t *found) {
     if (rows->cell_stride != rows->anchors || (rows->anchor_stride != 1 && rows->anchors != 1)) {
         return fm_score_scan_c(rows, first, count, threshold, found);
     }
@@ -12,7 +12,7 @@ size_t fm_score_scan_avx512(const struct score_rows *rows, size_t first, size_t 
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     size_t i = first * rows->anchors, end = i + count * rows->anchors, hits = 0;
     for (; i < end; i += 16) {
-        __mmask16 valid = end - i >= 16 ? UINT16_MAX : (__mmask16)((1U << (end - i)) - 1);
+        __mmask16 valid = (__mmask16)(end - i >= 16 ? 0xffffU : (1U << (end - i)) - 1);
         __m512 scores = _mm512_maskz_loadu_ps(valid, rows->scores + i);
         __mmask16 mask = _mm512_mask_cmp_ps_mask(valid, scores, limit, _CMP_GE_OQ);
         if (mask != 0) {

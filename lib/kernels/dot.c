@@ -1,8 +1,7 @@
 /* Dot product, reference. */
 #include "kernels/dot.h"
 
-double fm_dot_finish(double sums[FM_DOT_SUMS], const float *a, const float *b, size_t from, size_t count)
-{
+double fm_dot_finish(double sums[FM_DOT_SUMS], const float *a, const float *b, size_t from, size_t count) {
     for (size_t i = from; i < count; i++) {
         sums[i % FM_DOT_SUMS] += (double)a[i] * (double)b[i];
     }
@@ -14,8 +13,7 @@ double fm_dot_finish(double sums[FM_DOT_SUMS], const float *a, const float *b, s
     return sums[0];
 }
 
-double fm_dot_c(const float *a, const float *b, size_t count)
-{
+double fm_dot_c(const float *a, const float *b, size_t count) {
     double sums[FM_DOT_SUMS] = {0};
     return fm_dot_finish(sums, a, b, 0, count);
 }

@@ -3,8 +3,7 @@
 
 #include <immintrin.h>
 
-double fm_dot_avx2(const float *a, const float *b, size_t count)
-{
+double fm_dot_avx2(const float *a, const float *b, size_t count) {
     __m256d parts[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
     size_t i = 0;
     for (; i + FM_DOT_SUMS <= count; i += FM_DOT_SUMS) {

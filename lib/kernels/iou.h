@@ -16,8 +16,8 @@ struct iou_query {
 };
 
 /* Index of the first box in [from, to) whose intersection over union with the query is above its threshold; `to` when
-   none. Single precision, in numpy's order: max(0, x2 - x1 + extra) twice, their product, divided by (area + area) - product.
-   Boxes that are not finite compare as C's > does: never above. */
+   none. Single precision, in numpy's order: max(0, x2 - x1 + extra) twice, their product, divided by (area + area) -
+   product. Boxes that are not finite compare as C's > does: never above. */
 size_t fm_iou_find_c(const struct box_columns *boxes, size_t from, size_t to, const struct iou_query *query);
 size_t fm_iou_find_avx2(const struct box_columns *boxes, size_t from, size_t to, const struct iou_query *query);
 size_t fm_iou_find_avx512(const struct box_columns *boxes, size_t from, size_t to, const struct iou_query *query);

@@ -3,8 +3,7 @@
 
 #include <immintrin.h>
 
-size_t fm_iou_find_avx2(const struct box_columns *boxes, size_t from, size_t to, const struct iou_query *query)
-{
+size_t fm_iou_find_avx2(const struct box_columns *boxes, size_t from, size_t to, const struct iou_query *query) {
     const __m256 x1 = _mm256_set1_ps(query->x1), y1 = _mm256_set1_ps(query->y1), x2 = _mm256_set1_ps(query->x2);
     const __m256 y2 = _mm256_set1_ps(query->y2), area = _mm256_set1_ps(query->area);
     const __m256 threshold = _mm256_set1_ps(query->threshold), extra = _mm256_set1_ps(query->extra);
@@ -19,8 +18,8 @@ size_t fm_iou_find_avx2(const struct box_columns *boxes, size_t from, size_t to,
         __m256 height = _mm256_max_ps(_mm256_add_ps(_mm256_sub_ps(bottom, top), extra), zero);
         __m256 shared = _mm256_mul_ps(width, height);
         __m256 joined = _mm256_sub_ps(_mm256_add_ps(area, _mm256_loadu_ps(boxes->area + i)), shared);
-        unsigned above = (unsigned)_mm256_movemask_ps(
-            _mm256_cmp_ps(_mm256_div_ps(shared, joined), threshold, _CMP_GT_OQ));
+        unsigned above =
+            (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_div_ps(shared, joined), threshold, _CMP_GT_OQ));
         if (above != 0) {
             return i + (unsigned)__builtin_ctz(above);
         }

@@ -1,5 +1,5 @@
-/* The dispatch table: a row per instruction set, a line per kernel, oldest first. Where a newer set has no sibling of its own,
-   its row names the best older one, so reading this file tells what runs where. */
+/* The dispatch table: a row per instruction set, a line per kernel, oldest first. Where a newer set has no sibling of
+   its own, its row names the best older one, so reading this file tells what runs where. */
 #include "kernels/kernels.h"
 
 #include <assert.h>
@@ -58,8 +58,7 @@ static const struct kernels neon = {
 };
 #endif
 
-static const struct kernels *row_of(enum cpu_level level)
-{
+static const struct kernels *row_of(enum cpu_level level) {
 #if defined(__x86_64__)
     return level == CPU_AVX512 ? &avx512 : level == CPU_AVX2 ? &avx2 : &scalar;
 #elif defined(__aarch64__)
@@ -70,8 +69,7 @@ static const struct kernels *row_of(enum cpu_level level)
 #endif
 }
 
-const struct kernels *fm_kernels(enum cpu_level level)
-{
+const struct kernels *fm_kernels(enum cpu_level level) {
     const struct kernels *row = row_of(level);
     assert(row->resize_across != NULL && row->resize_blend_u8 != NULL && row->resize_blend_f32 != NULL);
     assert(row->convert_u8 != NULL && row->convert_f32 != NULL && row->warp_row != NULL);

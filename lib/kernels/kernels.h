@@ -1,5 +1,6 @@
 /* The kernels of one instruction set, as one table. Every entry has a reference in C (NAME.c) that defines its result;
-   siblings (NAME_avx2.c, NAME_avx512.c, NAME_neon.c) give the same bits. The contracts are in the headers included here. */
+   siblings (NAME_avx2.c, NAME_avx512.c, NAME_neon.c) give the same bits. The contracts are in the headers included
+   here. */
 #ifndef FM_KERNELS_KERNELS_H
 #define FM_KERNELS_KERNELS_H
 
@@ -26,8 +27,8 @@ struct kernels {
     double (*dot)(const float *a, const float *b, size_t count);
 };
 
-/* The table for `level`, which this CPU must support (base/cpu.h decides); a level of another architecture gives the reference.
-   Immutable; any thread. */
+/* The table for `level`, which this CPU must support (base/cpu.h decides); a level of another architecture gives the
+   reference. Immutable; any thread. */
 const struct kernels *fm_kernels(enum cpu_level level);
 
 #endif

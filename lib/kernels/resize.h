@@ -1,6 +1,6 @@
 /* Bilinear resize of 8-bit RGB exactly as OpenCV's INTER_LINEAR does it in integers (RECIPES D15), cut into two row
-   operations: squeeze one source row across into planes of 16-bit sums, then blend two such rows into levels. Keeping the
-   sums of a source row lets the caller reuse it for the next output row. Pure; any thread. */
+   operations: squeeze one source row across into planes of 16-bit sums, then blend two such rows into levels. Keeping
+   the sums of a source row lets the caller reuse it for the next output row. Pure; any thread. */
 #ifndef FM_KERNELS_RESIZE_H
 #define FM_KERNELS_RESIZE_H
 
@@ -10,8 +10,8 @@
 #define FM_RESIZE_STEP 16 /* columns are handled this many at a time; tables and planes are padded to a multiple */
 
 /* Where the two horizontal taps of every output column stand and what they weigh. The second tap is always the pixel
-   right of the first: at the right edge the pair moves one to the left with its weight on the second, which gives the same sum
-   and lets a wide load take both. */
+   right of the first: at the right edge the pair moves one to the left with its weight on the second, which gives the
+   same sum and lets a wide load take both. */
 struct resize_columns {
     int count;         /* columns, a multiple of FM_RESIZE_STEP; those added weigh nothing */
     int source_width;  /* pixels */
@@ -26,8 +26,7 @@ struct resize_line {
 };
 
 /* Columns for `to` output pixels, rounded up. */
-static inline int fm_resize_padded(int to)
-{
+static inline int fm_resize_padded(int to) {
     return (to + FM_RESIZE_STEP - 1) / FM_RESIZE_STEP * FM_RESIZE_STEP;
 }
 /* Fill columns->offsets and ->weights, each fm_resize_padded(to) long, for resizing `from` pixels to `to`. */

@@ -1,25 +1,22 @@
-/* Bilinear resize, AVX2. A pixel pair is six bytes; two overlapping 4-byte gathers (bytes 0..3 and 2..5) hold all six and
-   never read past the pair, so the row needs no padding. */
+/* Bilinear resize, AVX2. A pixel pair is six bytes; two overlapping 4-byte gathers (bytes 0..3 and 2..5) hold all six
+   and never read past the pair, so the row needs no padding. */
 #include "kernels/resize.h"
 
 #include <immintrin.h>
 
-static __m256i sums_of(__m256i taps, __m256i weights)
-{
+static __m256i sums_of(__m256i taps, __m256i weights) {
     return _mm256_srli_epi32(_mm256_madd_epi16(taps, weights), 4);
 }
 
-static void store_sums(int16_t *plane, __m256i low, __m256i high)
-{
+static void store_sums(int16_t *plane, __m256i low, __m256i high) {
     __m256i packed = _mm256_packs_epi32(low, high); /* within 128-bit halves: put back in order */
     _mm256_storeu_si256((__m256i *)plane, _mm256_permute4x64_epi64(packed, 0xd8));
 }
 
 /* Eight columns: sums[channel]. */
-static void squeeze(const uint8_t *rgb, const int32_t *offsets, const uint32_t *weights, __m256i sums[3])
-{
-    const __m256i ends = _mm256_setr_epi8(0, -1, 3, -1, 4, -1, 7, -1, 8, -1, 11, -1, 12, -1, 15, -1, 0, -1, 3, -1, 4, -1,
-                                          7, -1, 8, -1, 11, -1, 12, -1, 15, -1);
+static void squeeze(const uint8_t *rgb, const int32_t *offsets, const uint32_t *weights, __m256i sums[3]) {
+    const __m256i ends = _mm256_setr_epi8(0, -1, 3, -1, 4, -1, 7, -1, 8, -1, 11, -1, 12, -1, 15, -1, 0, -1, 3, -1, 4,
+                                          -1, 7, -1, 8, -1, 11, -1, 12, -1, 15, -1);
     __m256i at = _mm256_loadu_si256((const __m256i *)offsets), weight = _mm256_loadu_si256((const __m256i *)weights);
     __m256i front = _mm256_i32gather_epi32((const int *)(const void *)rgb, at, 1);      /* r0 g0 b0 r1 */
     __m256i back = _mm256_i32gather_epi32((const int *)(const void *)(rgb + 2), at, 1); /* b0 r1 g1 b1 */
@@ -30,8 +27,7 @@ static void squeeze(const uint8_t *rgb, const int32_t *offsets, const uint32_t *
     sums[2] = sums_of(_mm256_shuffle_epi8(back, ends), weight);
 }
 
-void fm_resize_across_avx2(const uint8_t *rgb, const struct resize_columns *columns, int16_t *planes)
-{
+void fm_resize_across_avx2(const uint8_t *rgb, const struct resize_columns *columns, int16_t *planes) {
     if (columns->source_width < 2) {
         fm_resize_across_c(rgb, columns, planes);
         return;
@@ -47,16 +43,14 @@ void fm_resize_across_avx2(const uint8_t *rgb, const struct resize_columns *colu
 }
 
 /* Sixteen levels, one per 16-bit lane. */
-static __m256i blend(const int16_t *first, const int16_t *second, __m256i first_weight, __m256i second_weight)
-{
+static __m256i blend(const int16_t *first, const int16_t *second, __m256i first_weight, __m256i second_weight) {
     __m256i upper = _mm256_mulhi_epi16(_mm256_loadu_si256((const __m256i *)first), first_weight);
     __m256i lower = _mm256_mulhi_epi16(_mm256_loadu_si256((const __m256i *)second), second_weight);
     return _mm256_srli_epi16(_mm256_add_epi16(_mm256_add_epi16(upper, lower), _mm256_set1_epi16(2)), 2);
 }
 
 void fm_resize_blend_u8_avx2(const int16_t *first, const int16_t *second, const struct resize_line *line, int count,
-                             uint8_t *levels)
-{
+                             uint8_t *levels) {
     const __m256i first_weight = _mm256_set1_epi16((int16_t)line->first_weight);
     const __m256i second_weight = _mm256_set1_epi16((int16_t)line->second_weight);
     int i = 0;
@@ -68,15 +62,13 @@ void fm_resize_blend_u8_avx2(const int16_t *first, const int16_t *second, const 
     fm_resize_blend_u8_c(first + i, second + i, line, count - i, levels + i);
 }
 
-static void store_values(float *values, __m128i levels, __m256 mean, __m256 scale)
-{
+static void store_values(float *values, __m128i levels, __m256 mean, __m256 scale) {
     __m256 level = _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(levels));
     _mm256_storeu_ps(values, _mm256_mul_ps(_mm256_sub_ps(level, mean), scale));
 }
 
 void fm_resize_blend_f32_avx2(const int16_t *first, const int16_t *second, const struct resize_line *line, int count,
-                              float mean, float scale, float *values)
-{
+                              float mean, float scale, float *values) {
     const __m256i first_weight = _mm256_set1_epi16((int16_t)line->first_weight);
     const __m256i second_weight = _mm256_set1_epi16((int16_t)line->second_weight);
     const __m256 means = _mm256_set1_ps(mean), scales = _mm256_set1_ps(scale);

@@ -8,14 +8,12 @@
 
 static const uint8_t black[3];
 
-static const uint8_t *tap_at(const struct warp_line *line, int x, int y)
-{
+static const uint8_t *tap_at(const struct warp_line *line, int x, int y) {
     bool inside = x >= 0 && x < line->width && y >= 0 && y < line->height;
     return inside ? line->rgb + (size_t)y * line->stride + 3 * (size_t)x : black;
 }
 
-static void pixel_at(const struct warp_line *line, double x, double y, uint8_t out[3])
-{
+static void pixel_at(const struct warp_line *line, double x, double y, uint8_t out[3]) {
     /* Written so that NaN fails it too: such a position must never become an int. */
     if (!(x > -1.0 && x < (double)line->width && y > -1.0 && y < (double)line->height)) {
         memset(out, 0, 3);
@@ -32,8 +30,7 @@ static void pixel_at(const struct warp_line *line, double x, double y, uint8_t o
     }
 }
 
-void fm_warp_row_c(const struct warp_line *line, int first, int count, uint8_t *row)
-{
+void fm_warp_row_c(const struct warp_line *line, int first, int count, uint8_t *row) {
     for (int i = first; i < first + count; i++) {
         pixel_at(line, line->x + (double)i * line->dx, line->y + (double)i * line->dy, row + 3 * (size_t)i);
     }

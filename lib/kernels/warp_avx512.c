@@ -11,8 +11,7 @@ struct block {
 };
 
 /* False when a tap of any of the eight is outside, or too near the right edge for an 8-byte load. */
-static int block_place(const struct warp_line *line, int i, struct block *block)
-{
+static int block_place(const struct warp_line *line, int i, struct block *block) {
     const __m512d zero = _mm512_setzero_pd();
     __m512d index = _mm512_add_pd(_mm512_set1_pd(i), _mm512_setr_pd(0, 1, 2, 3, 4, 5, 6, 7));
     __m512d x = _mm512_add_pd(_mm512_set1_pd(line->x), _mm512_mul_pd(index, _mm512_set1_pd(line->dx)));
@@ -32,39 +31,33 @@ static int block_place(const struct warp_line *line, int i, struct block *block)
 }
 
 /* 2^52 + the byte at `position` of each pair, as doubles. */
-static __m512d raised(__m512i pairs, int position)
-{
+static __m512d raised(__m512i pairs, int position) {
     __m512i pick = _mm512_or_si512(_mm512_set1_epi64((int64_t)0x0706808080808000 | position),
                                    _mm512_broadcast_i32x4(_mm_set_epi64x(0x0808000000000008, 0)));
     return _mm512_castsi512_pd(_mm512_shuffle_epi8(pairs, pick));
 }
 
-static __m512d mixed(__m512d a, __m512d difference, __m512d share)
-{
+static __m512d mixed(__m512d a, __m512d difference, __m512d share) {
     return _mm512_add_pd(a, _mm512_mul_pd(difference, share));
 }
 
-static __m512d across(__m512i pairs, int channel, __m512d share)
-{
+static __m512d across(__m512i pairs, int channel, __m512d share) {
     __m512d a = raised(pairs, channel), b = raised(pairs, channel + 3);
     return mixed(_mm512_sub_pd(a, _mm512_set1_pd(4503599627370496.0)), _mm512_sub_pd(b, a), share);
 }
 
-static __m512i pairs_at(const uint8_t *rgb, __m512i offset)
-{
+static __m512i pairs_at(const uint8_t *rgb, __m512i offset) {
     return _mm512_mask_blend_epi16(0x88888888, _mm512_i64gather_epi64(offset, rgb, 1),
                                    _mm512_set1_epi64(0x4330000000000000));
 }
 
-static void store_12(uint8_t *out, __m128i bytes)
-{
+static void store_12(uint8_t *out, __m128i bytes) {
     _mm_storel_epi64((__m128i *)out, bytes);
     int last = _mm_extract_epi32(bytes, 2);
     memcpy(out + 8, &last, sizeof last);
 }
 
-static void block_draw(const struct warp_line *line, const struct block *block, uint8_t *out)
-{
+static void block_draw(const struct warp_line *line, const struct block *block, uint8_t *out) {
     __m512i upper = pairs_at(line->rgb, block->offset), lower = pairs_at(line->rgb + line->stride, block->offset);
     __m256i pixels = _mm256_setzero_si256();
     for (int channel = 0; channel < 3; channel++) {
@@ -73,15 +66,14 @@ static void block_draw(const struct warp_line *line, const struct block *block, 
         __m256i level = _mm512_cvttpd_epi32(_mm512_add_pd(value, _mm512_set1_pd(0.5)));
         pixels = _mm256_or_si256(pixels, _mm256_slli_epi32(level, 8 * channel));
     }
-    const __m256i squeeze = _mm256_broadcastsi128_si256(
-        _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+    const __m256i squeeze =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
     pixels = _mm256_shuffle_epi8(pixels, squeeze);
     store_12(out, _mm256_castsi256_si128(pixels));
     store_12(out + 12, _mm256_extracti128_si256(pixels, 1));
 }
 
-void fm_warp_row_avx512(const struct warp_line *line, int first, int count, uint8_t *row)
-{
+void fm_warp_row_avx512(const struct warp_line *line, int first, int count, uint8_t *row) {
     int i = first, end = first + count;
     for (; i + 8 <= end; i += 8) {
         struct block block;

@@ -1,5 +1,5 @@
-/* Align: the similarity transform (rotation, uniform scale, shift) that brings five landmarks closest to a template in the
-   least-squares sense: Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
+/* Align: the similarity transform (rotation, uniform scale, shift) that brings five landmarks closest to a template in
+   the least-squares sense: Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
    IEEE PAMI 13 (1991). In the plane no singular value decomposition is needed. Pure; any thread. */
 #include "models/align.h"
 
@@ -35,10 +35,11 @@ static void mean_of(const float points[POINTS][2], double mean[2]) {
     }
 }
 
-/* With C = sum of (to - mean)(from - mean)^T the best proper rotation maximises trace(R^T C) = (C00 + C11) cos + (C10 - C01) sin, so
-   its cosine and sine are those two sums over their length. Umeyama's sign correction when det C < 0 picks the same
-   rotation: the length is then the difference of C's singular values instead of their sum, which is what he divides
-   by the variance to get the scale. So scale * cos and scale * sin are the sums over the variance, reflection or not. */
+/* With C = sum of (to - mean)(from - mean)^T the best proper rotation maximises trace(R^T C) = (C00 + C11) cos + (C10 -
+   C01) sin, so its cosine and sine are those two sums over their length. Umeyama's sign correction when det C < 0 picks
+   the same rotation: the length is then the difference of C's singular values instead of their sum, which is what he
+   divides by the variance to get the scale. So scale * cos and scale * sin are the sums over the variance, reflection
+   or not. */
 bool fm_align_matrix(const float landmarks[POINTS][2], const float template_points[POINTS][2], double m[6]) {
     double from_mean[2], to_mean[2], variance = 0.0, along = 0.0, across = 0.0;
     mean_of(landmarks, from_mean);

@@ -26,8 +26,8 @@ static int64_t columns_made(const struct graph *graph, size_t node) {
     return first ? dims[0] : -1;
 }
 
-/* Values per embedding, from the last layer rather than the declaration, which may be symbolic. 0 when unknown: behind a flatten
-   the layer's columns are no longer the embedding's. */
+/* Values per embedding, from the last layer rather than the declaration, which may be symbolic. 0 when unknown: behind
+   a flatten the layer's columns are no longer the embedding's. */
 static int embedding_size(const struct graph *graph) {
     struct graph_value output = fm_graph_output(graph, 0);
     const char *value = output.name;
@@ -70,12 +70,14 @@ void fm_arcface_why_not(const struct graph *graph, char *why, size_t why_size) {
         return;
     }
     if (fm_graph_output_count(graph) != 1 || output.dtype != DTYPE_F32 || (output.rank != 2 && output.rank != -1)) {
-        snprintf(why, why_size, "its %zu outputs are not one embedding [N,size]: not used", fm_graph_output_count(graph));
+        snprintf(why, why_size, "its %zu outputs are not one embedding [N,size]: not used",
+                 fm_graph_output_count(graph));
         return;
     }
     int size = embedding_size(graph);
     if (size != 0 && (size < SMALLEST_EMBEDDING || size % SMALLEST_EMBEDDING != 0)) {
-        snprintf(why, why_size, "its %d output values per face are no embedding (that has 128, 256, 512, ...): not used", size);
+        snprintf(why, why_size,
+                 "its %d output values per face are no embedding (that has 128, 256, 512, ...): not used", size);
     }
 }
 
@@ -91,8 +93,8 @@ static bool starts(const char *name, const char *first, const char *second) {
     return strncmp(name, first, strlen(first)) == 0 || strncmp(name, second, strlen(second)) == 0;
 }
 
-/* Old exports carry the normalisation inside. insightface goes by node names; a graph whose input goes straight into Sub and on
-   into Mul says the same without names. */
+/* Old exports carry the normalisation inside. insightface goes by node names; a graph whose input goes straight into
+   Sub and on into Mul says the same without names. */
 static bool normalises_itself(const struct graph *graph) {
     bool subtracts = false, scales = false;
     const char *input = fm_graph_input(graph, 0).name, *shifted = NULL;
@@ -119,7 +121,8 @@ static fm_status describe(const struct graph *graph, struct model *model, fm_err
         return fm_fail(error, FM_UNSUPPORTED, "'%s': no aligned crop of side %d is known", model->file, recipe->side);
     }
     bool inside = normalises_itself(graph);
-    model->pixels = (struct pixel_recipe){.bgr = false, .mean = inside ? 0.0f : 127.5f, .scale = inside ? 1.0f : 1.0f / 127.5f};
+    model->pixels =
+        (struct pixel_recipe){.bgr = false, .mean = inside ? 0.0f : 127.5f, .scale = inside ? 1.0f : 1.0f / 127.5f};
     model->batch_fixed = input.dims[0] > 0;
     char why[192];
     model->batch_possible = !fm_batch_blocked(graph, NULL, 0, why, sizeof why);

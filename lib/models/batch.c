@@ -1,6 +1,6 @@
-/* Batch: may several images go through a graph at once? Walks along the pixels and looks for nodes that fix the batch to one
-   image, move it to another axis, or compute something over all images together. What it cannot know is found by the
-   engine's comparison with single runs. Pure; any thread. */
+/* Batch: may several images go through a graph at once? Walks along the pixels and looks for nodes that fix the batch
+   to one image, move it to another axis, or compute something over all images together. What it cannot know is found by
+   the engine's comparison with single runs. Pure; any thread. */
 #include <stdio.h>
 #include <string.h>
 
@@ -48,8 +48,9 @@ static int64_t fixed_first(const struct graph *graph, size_t node, size_t input)
 /* What is wrong with `node`, which works on pixels; NULL when nothing is. */
 static const char *objection(const struct graph *graph, size_t node) {
     static const char *const over_all[] = {"DynamicQuantizeLinear", "DynamicQuantizeMatMul", NULL};
-    static const char *const reductions[] = {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2",
-                                             "ReduceProd", "ReduceSumSquare", "ReduceLogSumExp", NULL};
+    static const char *const reductions[] = {"ReduceMean",      "ReduceSum", "ReduceMax",  "ReduceMin",
+                                             "ReduceL1",        "ReduceL2",  "ReduceProd", "ReduceSumSquare",
+                                             "ReduceLogSumExp", NULL};
     static const char *const squeezes[] = {"Squeeze", "Unsqueeze", NULL};
     static const char *const on_axis[] = {"Concat", "Gather", "Split", NULL};
     static const char *const by_axis_one[] = {"Flatten", NULL};
@@ -64,11 +65,13 @@ static const char *objection(const struct graph *graph, size_t node) {
     if (strcmp(op, "Resize") == 0 && fixed_first(graph, node, 3) > 0) {
         return "has the batch size written into its sizes";
     }
-    if (strcmp(op, "Transpose") == 0 && fm_graph_node_integers(graph, node, "perm", perm, FM_MAX_RANK) > 0 && perm[0] != 0) {
+    if (strcmp(op, "Transpose") == 0 && fm_graph_node_integers(graph, node, "perm", perm, FM_MAX_RANK) > 0 &&
+        perm[0] != 0) {
         return "moves the batch to another axis";
     }
     if ((is(op, on_axis) && axis_is_zero(graph, node, strcmp(op, "Concat") == 0 ? 1 : 0)) ||
-        (is(op, by_axis_one) && axis_is_zero(graph, node, 1)) || (is(op, squeezes) && names_axis_zero(graph, node, 1))) {
+        (is(op, by_axis_one) && axis_is_zero(graph, node, 1)) ||
+        (is(op, squeezes) && names_axis_zero(graph, node, 1))) {
         return "works along the batch axis";
     }
     if (is(op, reductions) && names_axis_zero(graph, node, 1)) {

@@ -1,5 +1,5 @@
-/* Detector: from a network's raw outputs to faces, for the SCRFD layout (RECIPES D1, D25). The recipe says where the rows
-   stand; the device's operations do the work. Any thread. */
+/* Detector: from a network's raw outputs to faces, for the SCRFD layout (RECIPES D1, D25). The recipe says where the
+   rows stand; the device's operations do the work. Any thread. */
 #include "models/detector.h"
 
 /* What one row of a head holds. */
@@ -24,17 +24,20 @@ static fm_status check_output(const struct model *model, const struct tensor *ou
                               int64_t columns, size_t rows, fm_error *error) {
     size_t elements = 0;
     if (index < 0 || (size_t)index >= count) {
-        return fm_fail(error, FM_BAD_MODEL, "'%s' returned %zu outputs; output %d is missing", model->file, count, index);
+        return fm_fail(error, FM_BAD_MODEL, "'%s' returned %zu outputs; output %d is missing", model->file, count,
+                       index);
     }
     const struct tensor *output = &outputs[index];
     bool shaped = output->rank >= 2 && output->rank <= FM_MAX_RANK && output->dims[output->rank - 1] == columns;
     if (output->dtype != DTYPE_F32 || !shaped || !fm_tensor_elements(output, &elements) ||
         elements != rows * (size_t)columns || output->bytes == NULL) {
-        return fm_fail(error, FM_BAD_MODEL,
-                       "'%s': output %d has %zu values in rows of %lld, where %zu rows of %lld were expected; the input's sides "
-                       "must be multiples of the largest stride, %d", model->file, index, elements,
-                       shaped ? (long long)columns : (long long)(output->rank > 0 ? output->dims[output->rank - 1] : 0),
-                       rows, (long long)columns, model->detector.strides[model->detector.heads - 1]);
+        return fm_fail(
+            error, FM_BAD_MODEL,
+            "'%s': output %d has %zu values in rows of %lld, where %zu rows of %lld were expected; the input's sides "
+            "must be multiples of the largest stride, %d",
+            model->file, index, elements,
+            shaped ? (long long)columns : (long long)(output->rank > 0 ? output->dims[output->rank - 1] : 0), rows,
+            (long long)columns, model->detector.strides[model->detector.heads - 1]);
     }
     return FM_OK;
 }
@@ -58,8 +61,8 @@ fm_status fm_detector_check(const struct model *model, const struct tensor *outp
 
 /* ------------------------------------------------------------------- collect */
 
-/* Where image `slot`'s first row of a head stands, and how far it is from cell to cell: rows of a batch run either cell, image,
-   anchor (RECIPES D25) or image, cell, anchor. */
+/* Where image `slot`'s first row of a head stands, and how far it is from cell to cell: rows of a batch run either
+   cell, image, anchor (RECIPES D25) or image, cell, anchor. */
 static const float *head_base(const struct model *model, const struct tensor *output, size_t columns, size_t cells,
                               int batch, int slot, size_t *cell_stride) {
     size_t cell = (size_t)model->detector.anchors * columns;
@@ -68,19 +71,23 @@ static const float *head_base(const struct model *model, const struct tensor *ou
     return values + (size_t)slot * (model->detector.interleaved ? cell : cell * cells);
 }
 
-static struct head_view view_head(const struct model *model, const struct tensor *outputs, int head, int batch, int slot,
-                                  int det_width, int det_height) {
+static struct head_view view_head(const struct model *model, const struct tensor *outputs, int head, int batch,
+                                  int slot, int det_width, int det_height) {
     const struct detector_recipe *recipe = &model->detector;
     size_t cells = head_cells(model, head, det_width, det_height);
     int stride = recipe->strides[head], points = recipe->landmark_output[head];
-    struct head_view view = {.columns = det_width / stride, .rows = det_height / stride, .anchors = recipe->anchors,
-                             .stride = stride, .score_anchor = SCORE_COLUMNS, .box_anchor = BOX_COLUMNS,
+    struct head_view view = {.columns = det_width / stride,
+                             .rows = det_height / stride,
+                             .anchors = recipe->anchors,
+                             .stride = stride,
+                             .score_anchor = SCORE_COLUMNS,
+                             .box_anchor = BOX_COLUMNS,
                              .landmark_anchor = LANDMARK_COLUMNS};
-    view.scores = head_base(model, &outputs[recipe->score_output[head]], SCORE_COLUMNS, cells, batch, slot, &view.score_cell);
+    view.scores =
+        head_base(model, &outputs[recipe->score_output[head]], SCORE_COLUMNS, cells, batch, slot, &view.score_cell);
     view.boxes = head_base(model, &outputs[recipe->box_output[head]], BOX_COLUMNS, cells, batch, slot, &view.box_cell);
     if (points >= 0) {
-        view.landmarks =
-            head_base(model, &outputs[points], LANDMARK_COLUMNS, cells, batch, slot, &view.landmark_cell);
+        view.landmarks = head_base(model, &outputs[points], LANDMARK_COLUMNS, cells, batch, slot, &view.landmark_cell);
     }
     return view;
 }
@@ -92,7 +99,8 @@ fm_status fm_detector_collect(const struct model *model, struct device *device, 
     for (int i = 0; i < model->detector.heads; i++) {
         struct head_view view = view_head(model, outputs, i, batch, slot, det_width, det_height);
         if (!ops->decode(device, &view, threshold, scale, candidates, capacity, count)) {
-            return fm_fail(error, FM_LIMIT, "'%s' found more than %zu candidate faces in one image; raise the detection threshold (%g)",
+            return fm_fail(error, FM_LIMIT,
+                           "'%s' found more than %zu candidate faces in one image; raise the detection threshold (%g)",
                            model->file, capacity, (double)threshold);
         }
     }
@@ -112,8 +120,8 @@ static size_t drop_small(struct candidate *faces, size_t count, float min_face) 
     return kept;
 }
 
-/* insightface's measure of importance, in single precision as there: the area, less twice the squared distance of the box's
-   centre to the image's, which is in whole pixels. */
+/* insightface's measure of importance, in single precision as there: the area, less twice the squared distance of the
+   box's centre to the image's, which is in whole pixels. */
 static float importance(const struct candidate *face, int image_width, int image_height, fm_face_metric metric) {
     const float *box = face->box;
     float area = (box[2] - box[0]) * (box[3] - box[1]);
@@ -123,8 +131,8 @@ static float importance(const struct candidate *face, int image_width, int image
     return metric == FM_METRIC_AREA ? area : area - square * 2.0f;
 }
 
-/* Bring the `max_faces` most important faces to the front by falling importance; equal ones keep their order. Selection by
-   repeated search: faces per image are few, and nothing needs to be allocated. */
+/* Bring the `max_faces` most important faces to the front by falling importance; equal ones keep their order. Selection
+   by repeated search: faces per image are few, and nothing needs to be allocated. */
 static void select_important(struct candidate *faces, size_t count, size_t max_faces, int image_width, int image_height,
                              fm_face_metric metric) {
     for (size_t place = 0; place < max_faces; place++) {

@@ -1,5 +1,5 @@
-/* Find: where a pack is. A path is taken as it is; a name is looked up among the installed packs, then among insightface's; without
-   either, FM_PACK and the installed packs are asked. A failure says what was looked at. */
+/* Find: where a pack is. A path is taken as it is; a name is looked up among the installed packs, then among
+   insightface's; without either, FM_PACK and the installed packs are asked. A failure says what was looked at. */
 #include <stdio.h>
 #include <string.h>
 
@@ -63,9 +63,9 @@ static fm_status find_wanted(const char *wanted, const char *source, char *path,
         }
         fm_text_add(&looked, ", '%s'", at);
     }
-    fm_status status = fm_fail(error, FM_NOT_FOUND,
-                               "there is no pack '%s' (%s named it; looked at %s); name a folder of .onnx files", wanted,
-                               source, fm_text_chars(&looked));
+    fm_status status =
+        fm_fail(error, FM_NOT_FOUND, "there is no pack '%s' (%s named it; looked at %s); name a folder of .onnx files",
+                wanted, source, fm_text_chars(&looked));
     fm_text_reset(&looked);
     return status;
 }
@@ -99,9 +99,11 @@ static fm_status find_installed(char *path, size_t path_size, char *reason, size
         fm_folder_visit(folder, visit_installed, &first, error) == FM_OK && first.path[0] != 0) {
         return found(first.path, "installed", path, path_size, reason, reason_size, error);
     }
-    return fm_fail(error, FM_NOT_FOUND,
-                   "no pack: none was named, FM_PACK is not set, and no pack is installed in '%s'; use --pack with a folder of "
-                   ".onnx files (insightface's buffalo_l, for example) or the name of one", folder);
+    return fm_fail(
+        error, FM_NOT_FOUND,
+        "no pack: none was named, FM_PACK is not set, and no pack is installed in '%s'; use --pack with a folder of "
+        ".onnx files (insightface's buffalo_l, for example) or the name of one",
+        folder);
 }
 
 fm_status fm_pack_find(const char *wanted, const char *source, char *path, size_t path_size, char *reason,

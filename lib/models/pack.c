@@ -1,5 +1,5 @@
-/* Pack: open a folder of ONNX files (or one file), route each, keep the first of every task. What is passed over is noted
-   with its reason; only a file that was named itself is an error. */
+/* Pack: open a folder of ONNX files (or one file), route each, keep the first of every task. What is passed over is
+   noted with its reason; only a file that was named itself is an error. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +10,8 @@
 #define MAX_MODEL_BYTES ((uint64_t)INT32_MAX)
 #define MAX_FILES 256
 
-/* Changes whenever equal pixels would give other faces or vectors: it is part of the pack's id (RECIPES D1, D2, D15). */
+/* Changes whenever equal pixels would give other faces or vectors: it is part of the pack's id (RECIPES D1, D2, D15).
+ */
 #define RECIPE_VERSION "facemill 1: resize D15, scrfd D1, align D2 double, warp bilinear double"
 
 static const char *last_part(const char *path) {
@@ -48,8 +49,8 @@ static bool list_entry(const char *name, enum os_path_kind kind, void *user) {
     return listing->count < MAX_FILES;
 }
 
-/* The ONNX files of pack->path in name order. An archive that unpacks into a folder of its own name leaves one folder inside the
-   other (antelopev2 does): then the inner one is the pack. */
+/* The ONNX files of pack->path in name order. An archive that unpacks into a folder of its own name leaves one folder
+   inside the other (antelopev2 does): then the inner one is the pack. */
 static fm_status list_files(struct pack *pack, struct listing *listing, fm_error *error) {
     listing->nested_name = pack->name;
     fm_status status = fm_folder_visit(pack->path, list_entry, listing, error);
@@ -95,8 +96,8 @@ static fm_status describe_model(const struct graph *graph, const struct model_fa
     return status;
 }
 
-/* Read `model->path` and put the model into its task's place, or say in `note` why not. FM_BAD_MODEL and the like are the file's
-   own failure. */
+/* Read `model->path` and put the model into its task's place, or say in `note` why not. FM_BAD_MODEL and the like are
+   the file's own failure. */
 static fm_status load_model(struct pack *pack, struct model *model, char *note, size_t note_size, bool *taken,
                             fm_error *error) {
     struct graph *graph = NULL;
@@ -185,7 +186,8 @@ static fm_status set_name(struct pack *pack, const char *path, const char *reaso
         length--;
     }
     if (length >= sizeof pack->path) {
-        return fm_fail(error, FM_INVALID_ARGUMENT, "the pack's path is longer than %zu characters", sizeof pack->path - 1);
+        return fm_fail(error, FM_INVALID_ARGUMENT, "the pack's path is longer than %zu characters",
+                       sizeof pack->path - 1);
     }
     char real[4096];
     memcpy(pack->path, path, length);
@@ -207,7 +209,8 @@ static bool is_empty(const struct pack *pack) {
     return true;
 }
 
-fm_status fm_pack_open(const char *path, const char *reason, struct logger *logger, struct pack **out, fm_error *error) {
+fm_status fm_pack_open(const char *path, const char *reason, struct logger *logger, struct pack **out,
+                       fm_error *error) {
     *out = NULL;
     struct pack *pack = fm_alloc(sizeof *pack);
     if (pack == NULL) {
@@ -218,9 +221,14 @@ fm_status fm_pack_open(const char *path, const char *reason, struct logger *logg
         goto cleanup;
     }
     switch (fm_path_kind(pack->path)) {
-    case OS_PATH_FOLDER: status = add_folder(pack, logger, error); break;
-    case OS_PATH_FILE: status = add_single(pack, logger, error); break;
-    default: status = fm_fail(error, FM_NOT_FOUND, "there is no pack at '%s'; name a folder of .onnx files", path);
+    case OS_PATH_FOLDER:
+        status = add_folder(pack, logger, error);
+        break;
+    case OS_PATH_FILE:
+        status = add_single(pack, logger, error);
+        break;
+    default:
+        status = fm_fail(error, FM_NOT_FOUND, "there is no pack at '%s'; name a folder of .onnx files", path);
     }
     if (status == FM_OK && is_empty(pack)) {
         status = fm_fail(error, FM_BAD_MODEL, "nothing in pack '%s' can be used: %s", path, pack->notes);

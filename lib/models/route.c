@@ -1,6 +1,6 @@
-/* Route: the table of model families, and which of them a graph belongs to. Shapes decide, as in insightface's model zoo
-   (PEERS 0.1), but a family looks at more than the number of outputs, so that other people's detectors are not taken for
-   SCRFD. Order matters: the first family that matches wins. */
+/* Route: the table of model families, and which of them a graph belongs to. Shapes decide, as in insightface's model
+   zoo (PEERS 0.1), but a family looks at more than the number of outputs, so that other people's detectors are not
+   taken for SCRFD. Order matters: the first family that matches wins. */
 #include "models/route.h"
 
 #include <stdio.h>
@@ -13,9 +13,12 @@ const struct model_family *fm_family_row(size_t index) {
 
 const char *fm_task_name(enum model_task task) {
     switch (task) {
-    case MODEL_DETECTION: return "detection";
-    case MODEL_RECOGNITION: return "recognition";
-    case MODEL_NONE: break;
+    case MODEL_DETECTION:
+        return "detection";
+    case MODEL_RECOGNITION:
+        return "recognition";
+    case MODEL_NONE:
+        break;
     }
     return "";
 }

@@ -1,5 +1,6 @@
-/* SCRFD: recognise its graphs and describe them (RECIPES D1, D25). Outputs are grouped: the scores of all strides, then the boxes, then
-   the points. Which way a batch runs through the rows is read off the transpose before each head's reshape. Pure. */
+/* SCRFD: recognise its graphs and describe them (RECIPES D1, D25). Outputs are grouped: the scores of all strides, then
+   the boxes, then the points. Which way a batch runs through the rows is read off the transpose before each head's
+   reshape. Pure. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,9 +14,9 @@ enum row_order { ROWS_UNKNOWN = 0, ROWS_CELL_IMAGE_ANCHOR = 1, ROWS_IMAGE_CELL_A
 
 struct head {
     enum row_order order;
-    int64_t columns;             /* -1 when the graph does not tell */
-    int64_t first;               /* the reshape's first number when it is constant, 0 otherwise */
-    size_t transpose, reshape;   /* nodes; SIZE_MAX when not found */
+    int64_t columns;           /* -1 when the graph does not tell */
+    int64_t first;             /* the reshape's first number when it is constant, 0 otherwise */
+    size_t transpose, reshape; /* nodes; SIZE_MAX when not found */
 };
 
 /* 3 or 5 levels by the number of outputs, and whether there are points; 0 when it is not SCRFD's number. */
@@ -37,7 +38,8 @@ static void read_reshape(const struct graph *graph, size_t node, struct head *he
         /* [Shape(x)[0], -1, C] put together: the last part is the constant C */
         size_t parts = fm_graph_node_input_count(graph, maker);
         int64_t last = -1;
-        if (parts > 0 && fm_graph_constant_integers(graph, fm_graph_node_input(graph, maker, parts - 1), &last, 1) == 1) {
+        if (parts > 0 &&
+            fm_graph_constant_integers(graph, fm_graph_node_input(graph, maker, parts - 1), &last, 1) == 1) {
             head->columns = last > 0 ? last : -1;
         }
     }
@@ -126,7 +128,8 @@ void fm_scrfd_why_not(const struct graph *graph, char *why, size_t why_size) {
             bool known = false;
             size_t index = (size_t)(kind * levels + level);
             if (!head_fits(graph, index, columns_of_kind[kind], &known)) {
-                snprintf(why, why_size, "output '%.80s' is not a head of %d columns, as SCRFD has there: not a detector known here",
+                snprintf(why, why_size,
+                         "output '%.80s' is not a head of %d columns, as SCRFD has there: not a detector known here",
                          fm_graph_output(graph, index).name, (int)columns_of_kind[kind]);
                 return;
             }
@@ -189,8 +192,11 @@ static fm_status describe(const struct graph *graph, struct model *model, fm_err
     if (levels == 0) {
         return fm_fail(error, FM_BAD_MODEL, "'%s' does not have SCRFD's outputs", model->file);
     }
-    *recipe = (struct detector_recipe){.heads = levels, .anchors = levels == 3 ? 2 : 1, .threshold = 0.5f,
-                                       .nms_threshold = 0.4f, .nms_plus_one = true};
+    *recipe = (struct detector_recipe){.heads = levels,
+                                       .anchors = levels == 3 ? 2 : 1,
+                                       .threshold = 0.5f,
+                                       .nms_threshold = 0.4f,
+                                       .nms_plus_one = true};
     for (int i = 0; i < levels; i++) {
         recipe->strides[i] = 8 << i;
         recipe->score_output[i] = i;

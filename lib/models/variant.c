@@ -11,7 +11,8 @@ static fm_status copy_file(const struct model *model, struct buffer *bytes, fm_e
     return FM_OK;
 }
 
-static fm_status edit(struct graph *graph, const struct model *model, const struct model_build *build, fm_error *error) {
+static fm_status edit(struct graph *graph, const struct model *model, const struct model_build *build,
+                      fm_error *error) {
     fm_status status = FM_OK;
     if (build->batch) { /* also where the input is symbolic already: declared outputs may still say one (RECIPES D23) */
         status = fm_graph_make_batch_dynamic(graph, 0, error);
@@ -30,7 +31,8 @@ static fm_status edit(struct graph *graph, const struct model *model, const stru
     return status;
 }
 
-fm_status fm_model_build(const struct model *model, const struct model_build *build, struct buffer *bytes, fm_error *error) {
+fm_status fm_model_build(const struct model *model, const struct model_build *build, struct buffer *bytes,
+                         fm_error *error) {
     bool sized = build->width > 0 && build->height > 0;
     if (!build->batch && !build->take_bytes && !build->split_prelu && !sized) {
         return copy_file(model, bytes, error);

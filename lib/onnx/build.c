@@ -1,5 +1,5 @@
-/* Build: add inputs, outputs, tensors, nodes and attributes to a graph. Tests write their graphs with this, packs of our
-   own later; edit.c uses it too. A call that fails leaves the graph as it was. One thread per graph. */
+/* Build: add inputs, outputs, tensors, nodes and attributes to a graph. Tests write their graphs with this, packs of
+   our own later; edit.c uses it too. A call that fails leaves the graph as it was. One thread per graph. */
 #include <string.h>
 
 #include "onnx/message.h"
@@ -85,7 +85,8 @@ static bool add_dimensions(FmOnnx__Shape *shape, const int64_t *dims, int rank) 
     return shape->dim != NULL;
 }
 
-static FmOnnx__Value *make_value(struct graph *graph, const char *name, enum dtype dtype, const int64_t *dims, int rank) {
+static FmOnnx__Value *make_value(struct graph *graph, const char *name, enum dtype dtype, const int64_t *dims,
+                                 int rank) {
     FmOnnx__Value *value = fm_alloc(sizeof *value);
     FmOnnx__Type *type = fm_alloc(sizeof *type);
     FmOnnx__TensorType *tensor = fm_alloc(sizeof *tensor);
@@ -163,8 +164,8 @@ fm_status fm_graph_add_output(struct graph *graph, const char *name, enum dtype 
 /* ------------------------------------------------------------------- tensors */
 
 /* NULL without memory; the caller has checked the size. */
-static FmOnnx__Tensor *make_tensor(struct graph *graph, const char *name, enum dtype dtype, const int64_t *dims, int rank,
-                                   const void *values, size_t bytes) {
+static FmOnnx__Tensor *make_tensor(struct graph *graph, const char *name, enum dtype dtype, const int64_t *dims,
+                                   int rank, const void *values, size_t bytes) {
     FmOnnx__Tensor *tensor = fm_alloc(sizeof *tensor);
     if (tensor == NULL) {
         return NULL;
@@ -298,7 +299,8 @@ fm_status fm_graph_add_node(struct graph *graph, const char *op, const char *nam
 /* ---------------------------------------------------------------- attributes */
 
 /* Append an empty attribute; NULL and words without memory or with a wrong index. */
-static FmOnnx__Attribute *add_attribute(struct graph *graph, size_t index, const char *name, int32_t type, fm_error *error) {
+static FmOnnx__Attribute *add_attribute(struct graph *graph, size_t index, const char *name, int32_t type,
+                                        fm_error *error) {
     FmOnnx__Graph *body = graph->model->graph;
     if (index >= body->n_node) {
         (void)fm_fail(error, FM_INVALID_ARGUMENT, "model '%s' has no node %zu", graph->label, index);
@@ -307,8 +309,7 @@ static FmOnnx__Attribute *add_attribute(struct graph *graph, size_t index, const
     FmOnnx__Node *node = body->node[index];
     FmOnnx__Attribute *attribute = fm_alloc(sizeof *attribute);
     char *copy = fm_string_copy(name);
-    FmOnnx__Attribute **longer =
-        attribute != NULL && copy != NULL ? grown(node->attribute, node->n_attribute) : NULL;
+    FmOnnx__Attribute **longer = attribute != NULL && copy != NULL ? grown(node->attribute, node->n_attribute) : NULL;
     if (longer == NULL) {
         fm_free(attribute), fm_free(copy);
         (void)no_memory(graph, "an attribute", error);

@@ -6,23 +6,61 @@
 
 /* TensorProto.DataType beyond base/tensor.h's. */
 enum {
-    TYPE_FLOAT = 1, TYPE_UINT8 = 2, TYPE_INT8 = 3, TYPE_UINT16 = 4, TYPE_INT16 = 5, TYPE_INT32 = 6, TYPE_INT64 = 7,
-    TYPE_STRING = 8, TYPE_BOOL = 9, TYPE_FLOAT16 = 10, TYPE_DOUBLE = 11, TYPE_UINT32 = 12, TYPE_UINT64 = 13,
-    TYPE_COMPLEX64 = 14, TYPE_COMPLEX128 = 15, TYPE_BFLOAT16 = 16, TYPE_FLOAT8_FIRST = 17, TYPE_FLOAT8_LAST = 20,
-    TYPE_UINT4 = 21, TYPE_INT4 = 22, TYPE_FLOAT4 = 23, TYPE_FLOAT8_E8M0 = 24
+    TYPE_FLOAT = 1,
+    TYPE_UINT8 = 2,
+    TYPE_INT8 = 3,
+    TYPE_UINT16 = 4,
+    TYPE_INT16 = 5,
+    TYPE_INT32 = 6,
+    TYPE_INT64 = 7,
+    TYPE_STRING = 8,
+    TYPE_BOOL = 9,
+    TYPE_FLOAT16 = 10,
+    TYPE_DOUBLE = 11,
+    TYPE_UINT32 = 12,
+    TYPE_UINT64 = 13,
+    TYPE_COMPLEX64 = 14,
+    TYPE_COMPLEX128 = 15,
+    TYPE_BFLOAT16 = 16,
+    TYPE_FLOAT8_FIRST = 17,
+    TYPE_FLOAT8_LAST = 20,
+    TYPE_UINT4 = 21,
+    TYPE_INT4 = 22,
+    TYPE_FLOAT4 = 23,
+    TYPE_FLOAT8_E8M0 = 24
 };
 
 bool fm_tensor_type_bytes(int32_t type, size_t elements, size_t *bytes) {
     switch (type) {
-    case TYPE_UINT8: case TYPE_INT8: case TYPE_BOOL: case TYPE_FLOAT8_E8M0: *bytes = elements; return true;
-    case TYPE_UINT16: case TYPE_INT16: case TYPE_FLOAT16: case TYPE_BFLOAT16:
+    case TYPE_UINT8:
+    case TYPE_INT8:
+    case TYPE_BOOL:
+    case TYPE_FLOAT8_E8M0:
+        *bytes = elements;
+        return true;
+    case TYPE_UINT16:
+    case TYPE_INT16:
+    case TYPE_FLOAT16:
+    case TYPE_BFLOAT16:
         return fm_size_multiply(elements, 2, bytes);
-    case TYPE_FLOAT: case TYPE_INT32: case TYPE_UINT32: return fm_size_multiply(elements, 4, bytes);
-    case TYPE_INT64: case TYPE_UINT64: case TYPE_DOUBLE: case TYPE_COMPLEX64:
+    case TYPE_FLOAT:
+    case TYPE_INT32:
+    case TYPE_UINT32:
+        return fm_size_multiply(elements, 4, bytes);
+    case TYPE_INT64:
+    case TYPE_UINT64:
+    case TYPE_DOUBLE:
+    case TYPE_COMPLEX64:
         return fm_size_multiply(elements, 8, bytes);
-    case TYPE_COMPLEX128: return fm_size_multiply(elements, 16, bytes);
-    case TYPE_UINT4: case TYPE_INT4: case TYPE_FLOAT4: *bytes = elements / 2 + elements % 2; return true;
-    default: break;
+    case TYPE_COMPLEX128:
+        return fm_size_multiply(elements, 16, bytes);
+    case TYPE_UINT4:
+    case TYPE_INT4:
+    case TYPE_FLOAT4:
+        *bytes = elements / 2 + elements % 2;
+        return true;
+    default:
+        break;
     }
     *bytes = elements;
     return type >= TYPE_FLOAT8_FIRST && type <= TYPE_FLOAT8_LAST;
@@ -31,14 +69,23 @@ bool fm_tensor_type_bytes(int32_t type, size_t elements, size_t *bytes) {
 /* How many values the typed list that belongs to the tensor's type holds. */
 static size_t typed_values(const FmOnnx__Tensor *tensor) {
     switch (tensor->data_type) {
-    case TYPE_FLOAT: return tensor->n_float_data;
-    case TYPE_COMPLEX64: return tensor->n_float_data / 2;
-    case TYPE_INT64: return tensor->n_int64_data;
-    case TYPE_DOUBLE: return tensor->n_double_data;
-    case TYPE_COMPLEX128: return tensor->n_double_data / 2;
-    case TYPE_UINT32: case TYPE_UINT64: return tensor->n_uint64_data;
-    case TYPE_STRING: return tensor->n_string_data;
-    default: return tensor->n_int32_data;
+    case TYPE_FLOAT:
+        return tensor->n_float_data;
+    case TYPE_COMPLEX64:
+        return tensor->n_float_data / 2;
+    case TYPE_INT64:
+        return tensor->n_int64_data;
+    case TYPE_DOUBLE:
+        return tensor->n_double_data;
+    case TYPE_COMPLEX128:
+        return tensor->n_double_data / 2;
+    case TYPE_UINT32:
+    case TYPE_UINT64:
+        return tensor->n_uint64_data;
+    case TYPE_STRING:
+        return tensor->n_string_data;
+    default:
+        return tensor->n_int32_data;
     }
 }
 
@@ -64,7 +111,8 @@ static fm_status check_tensor(const struct graph *graph, const FmOnnx__Tensor *t
     if (tensor->data_location != 0 || tensor->n_external_data > 0) {
         return fm_fail(error, FM_BAD_MODEL,
                        "'%s': tensor '%.200s' keeps its data in another file, which is not supported; save the model "
-                       "with all data inside", graph->label, name);
+                       "with all data inside",
+                       graph->label, name);
     }
     if (tensor->has_segment) {
         return fm_fail(error, FM_BAD_MODEL, "'%s': tensor '%.200s' is stored in segments, which is not supported",
@@ -75,9 +123,12 @@ static fm_status check_tensor(const struct graph *graph, const FmOnnx__Tensor *t
         return status;
     }
     bool text = tensor->data_type == TYPE_STRING;
-    if (!text && !fm_tensor_type_bytes(tensor->data_type, elements, &bytes)) {
+    if (!text && !fm_tensor_type_bytes(tensor->data_type, 1, &bytes)) {
         return fm_fail(error, FM_BAD_MODEL, "'%s': tensor '%.200s' has the unknown element type %d", graph->label, name,
                        (int)tensor->data_type);
+    }
+    if (!text && !fm_tensor_type_bytes(tensor->data_type, elements, &bytes)) {
+        return fm_fail(error, FM_BAD_MODEL, "'%s': tensor '%.200s' has impossible dimensions", graph->label, name);
     }
     if (!text && tensor->has_raw_data) {
         if (tensor->raw_data.len != bytes) {
@@ -119,7 +170,8 @@ static fm_status check_attribute(const struct graph *graph, const FmOnnx__Attrib
 
 static fm_status check_node(const struct graph *graph, const FmOnnx__Node *node, fm_error *error) {
     if (fm_onnx_text(node->op_type)[0] == 0) {
-        return fm_fail(error, FM_BAD_MODEL, "'%s': node '%.200s' has no operator", graph->label, fm_onnx_text(node->name));
+        return fm_fail(error, FM_BAD_MODEL, "'%s': node '%.200s' has no operator", graph->label,
+                       fm_onnx_text(node->name));
     }
     fm_status status = FM_OK;
     for (size_t i = 0; status == FM_OK && i < node->n_attribute; i++) {

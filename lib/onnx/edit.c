@@ -1,5 +1,5 @@
-/* Edit: the changes facemill makes to a graph before a provider opens it: a symbolic batch, pixels as bytes, fixed sizes.
-   One thread per graph. */
+/* Edit: the changes facemill makes to a graph before a provider opens it: a symbolic batch, pixels as bytes, fixed
+   sizes. One thread per graph. */
 #include <stdio.h>
 #include <string.h>
 
@@ -30,8 +30,8 @@ static FmOnnx__Shape *input_shape(struct graph *graph, size_t index, fm_error *e
     return shape;
 }
 
-/* Declared shapes of outputs and intermediate values hold for the size the model was exported with; runtimes believe them
-   or warn at every run. Element types stay. */
+/* Declared shapes of outputs and intermediate values hold for the size the model was exported with; runtimes believe
+   them or warn at every run. Element types stay. */
 static void forget_shapes(struct graph *graph) {
     FmOnnx__Graph *body = graph->model->graph;
     for (size_t i = 0; i < body->n_value_info; i++) {

@@ -124,7 +124,8 @@ const FmOnnx__Attribute *fm_node_attribute(const FmOnnx__Node *node, const char 
     return NULL;
 }
 
-size_t fm_graph_node_integers(const struct graph *graph, size_t node, const char *name, int64_t *values, size_t capacity) {
+size_t fm_graph_node_integers(const struct graph *graph, size_t node, const char *name, int64_t *values,
+                              size_t capacity) {
     const FmOnnx__Attribute *attribute = fm_node_attribute(node_at(graph, node), name);
     if (attribute == NULL) {
         return 0;
@@ -264,7 +265,8 @@ void fm_graph_operators(const struct graph *graph, char *out, size_t size) {
     }
     qsort(counts, kinds, sizeof *counts, compare_counts);
     for (size_t i = 0; i < kinds && length < size; i++) {
-        int written = snprintf(out + length, size - length, "%s%s %zu", i > 0 ? ", " : "", counts[i].name, counts[i].count);
+        int written =
+            snprintf(out + length, size - length, "%s%s %zu", i > 0 ? ", " : "", counts[i].name, counts[i].count);
         length += written > 0 ? (size_t)written : 0;
     }
     fm_free(counts);

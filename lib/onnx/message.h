@@ -25,7 +25,7 @@ struct graph {
     FmOnnx__Model *model;
     ProtobufCAllocator allocator; /* fm_alloc with a budget while unpacking */
     size_t allocated, budget;     /* budget 0: no limit */
-    bool over_budget;
+    bool over_budget, out_of_memory;
     struct name_entry *names; /* sorted by name, then kind; valid after every public call */
     size_t name_count;
     char label[256]; /* for messages */

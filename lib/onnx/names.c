@@ -37,7 +37,8 @@ static void collect(const FmOnnx__Graph *graph, struct name_entry *entry) {
 }
 
 /* Only an initializer may share its name, and only with the input whose default it is. Outputs left out are "". */
-static fm_status check_unique(const struct graph *graph, const struct name_entry *names, size_t count, fm_error *error) {
+static fm_status check_unique(const struct graph *graph, const struct name_entry *names, size_t count,
+                              fm_error *error) {
     for (size_t i = 0; i < count; i++) {
         const struct name_entry *entry = &names[i];
         if (entry->name[0] == 0 && entry->kind != NAME_NODE) {

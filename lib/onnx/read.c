@@ -1,11 +1,12 @@
-/* Read: bytes become a graph. The wire format is walked first (wire.c), then decoded with a memory budget that grows with
-   the file, then checked (check.c): whoever holds a graph may index into it without looking again. */
+/* Read: bytes become a graph. The wire format is walked first (wire.c), then decoded with a memory budget that grows
+   with the file, then checked (check.c): whoever holds a graph may index into it without looking again. */
 #include <stdio.h>
 #include <string.h>
 
 #include "onnx/message.h"
 
-/* Decoded messages are larger than their bytes (a two-byte field may become a struct), honest files by far less than this. */
+/* Decoded messages are larger than their bytes (a two-byte field may become a struct), honest files by far less than
+ * this. */
 #define BUDGET_FACTOR ((size_t)4)
 #define BUDGET_BASE ((size_t)64 << 20)
 
@@ -17,7 +18,9 @@ static void *budget_alloc(void *user, size_t size) {
         return NULL;
     }
     graph->allocated = total;
-    return fm_alloc(size > 0 ? size : 1);
+    void *block = fm_alloc(size > 0 ? size : 1);
+    graph->out_of_memory = graph->out_of_memory || block == NULL;
+    return block;
 }
 
 static void budget_free(void *user, void *block) {
@@ -45,11 +48,16 @@ static fm_status decode(struct graph *graph, const uint8_t *bytes, size_t size, 
     if (graph->model != NULL) {
         return FM_OK;
     }
+    if (graph->out_of_memory) {
+        return fm_fail(error, FM_OUT_OF_MEMORY, "no memory to read the %zu bytes of '%s'", size, graph->label);
+    }
     if (graph->over_budget) {
-        return fm_fail(error, FM_BAD_MODEL, "'%s' would need more than %zu MiB of memory to be read; it is damaged or not a face model",
+        return fm_fail(error, FM_BAD_MODEL,
+                       "'%s' would need more than %zu MiB of memory to be read; it is damaged or not a face model",
                        graph->label, (size * BUDGET_FACTOR + BUDGET_BASE) >> 20);
     }
-    return fm_fail(error, FM_BAD_MODEL, "'%s' is not a valid ONNX file: its fields do not fit the format", graph->label);
+    return fm_fail(error, FM_BAD_MODEL, "'%s' is not a valid ONNX file: its fields do not fit the format",
+                   graph->label);
 }
 
 static fm_status check_head(const struct graph *graph, fm_error *error) {
@@ -72,7 +80,8 @@ fm_status fm_graph_read(const uint8_t *bytes, size_t size, const char *name, str
         return fm_fail(error, FM_OUT_OF_MEMORY, "no memory to read the model '%s'", name != NULL ? name : "model");
     }
     if (size == 0 || size > ONNX_MAX_BYTES) {
-        status = fm_fail(error, FM_BAD_MODEL, "'%s' has %zu bytes; an ONNX file has 1 byte to 2 GiB", graph->label, size);
+        status =
+            fm_fail(error, FM_BAD_MODEL, "'%s' has %zu bytes; an ONNX file has 1 byte to 2 GiB", graph->label, size);
         goto cleanup;
     }
     if ((status = fm_wire_check(bytes, size, graph->label, error)) != FM_OK ||

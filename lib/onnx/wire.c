@@ -53,8 +53,12 @@ static fm_status read_field(const struct walk *walk, const uint8_t **at, const u
             return damaged(walk, field->payload, "an endless number");
         }
         break;
-    case WIRE_FIXED64: field->size = 8; break;
-    case WIRE_FIXED32: field->size = 4; break;
+    case WIRE_FIXED64:
+        field->size = 8;
+        break;
+    case WIRE_FIXED32:
+        field->size = 4;
+        break;
     case WIRE_BYTES:
         used = read_varint(field->payload, end, &value);
         if (used == 0 || value > left - used) {
@@ -64,7 +68,8 @@ static fm_status read_field(const struct walk *walk, const uint8_t **at, const u
         field->size = (size_t)value;
         left -= used;
         break;
-    default: return damaged(walk, *at, "an unknown wire type");
+    default:
+        return damaged(walk, *at, "an unknown wire type");
     }
     if (field->size > left) {
         return damaged(walk, field->payload, "a number that is cut off");

@@ -11,8 +11,7 @@
 
 /* ---------------------------------------------------------------- providers that this build does not have */
 
-static void absent_probe(const struct runtime_options *options, struct provider_probe *probe)
-{
+static void absent_probe(const struct runtime_options *options, struct provider_probe *probe) {
     (void)options;
     memset(probe, 0, sizeof *probe);
     snprintf(probe->reason, sizeof probe->reason, "not in this build");
@@ -20,17 +19,16 @@ static void absent_probe(const struct runtime_options *options, struct provider_
 }
 
 static fm_status absent_open(const struct runtime_options *options, const struct session_request *request,
-                             struct session **session, fm_error *error)
-{
+                             struct session **session, fm_error *error) {
     (void)options;
     *session = NULL;
-    return fm_fail(error, FM_NO_PROVIDER,
-                   "'%s': this provider is not in this build; use ort:cuda on an NVIDIA GPU, ort:cpu or ort:openvino on a CPU",
-                   request->name);
+    return fm_fail(
+        error, FM_NO_PROVIDER,
+        "'%s': this provider is not in this build; use ort:cuda on an NVIDIA GPU, ort:cpu or ort:openvino on a CPU",
+        request->name);
 }
 
-static void absent_close(struct session *session)
-{
+static void absent_close(struct session *session) {
     (void)session; /* there is never one */
 }
 
@@ -38,13 +36,11 @@ static void absent_close(struct session *session)
 
 /* The contract's open and probe do not say which row is meant, so each row has its own two. */
 #define ORT_ROW(id)                                                                                                    \
-    static void probe_##id(const struct runtime_options *options, struct provider_probe *probe)                        \
-    {                                                                                                                  \
+    static void probe_##id(const struct runtime_options *options, struct provider_probe *probe) {                      \
         fm_ort_probe(fm_ort_backend(id), options, probe);                                                              \
     }                                                                                                                  \
     static fm_status open_##id(const struct runtime_options *options, const struct session_request *request,           \
-                               struct session **session, fm_error *error)                                              \
-    {                                                                                                                  \
+                               struct session **session, fm_error *error) {                                            \
         return fm_ort_session_open(fm_ort_backend(id), options, request, session, error);                              \
     }
 ORT_ROW(ORT_BACKEND_CPU)
@@ -71,26 +67,44 @@ static const struct provider rows[] = {
     {.name = "ort:migraphx", ACCELERATOR, .listed_in_auto = true, ORT_OPERATIONS(ORT_BACKEND_MIGRAPHX)},
     {.name = "ort:dml", ACCELERATOR, .listed_in_auto = true, ORT_OPERATIONS(ORT_BACKEND_DML)},
     {.name = "ort:coreml", ACCELERATOR, .listed_in_auto = true, ORT_OPERATIONS(ORT_BACKEND_COREML)},
-    {.name = "ort:openvino", .host_compute = true, .prefer_bytes = true, .detect_batch = 1, .embed_batch = 1, .lanes = 0,
-     .session_per_lane = true, .listed_in_auto = true, ORT_OPERATIONS(ORT_BACKEND_OPENVINO)},
-    {.name = "native", .host_compute = true, .prefer_bytes = true, .detect_batch = 1, .embed_batch = 1, .lanes = 0,
-     .listed_in_auto = true, ABSENT_OPERATIONS},
+    {.name = "ort:openvino",
+     .host_compute = true,
+     .prefer_bytes = true,
+     .detect_batch = 1,
+     .embed_batch = 1,
+     .lanes = 0,
+     .session_per_lane = true,
+     .listed_in_auto = true,
+     ORT_OPERATIONS(ORT_BACKEND_OPENVINO)},
+    {.name = "native",
+     .host_compute = true,
+     .prefer_bytes = true,
+     .detect_batch = 1,
+     .embed_batch = 1,
+     .lanes = 0,
+     .listed_in_auto = true,
+     ABSENT_OPERATIONS},
     /* Batches are slower here: one picture's activations fit into the second-level cache, eight pictures' do not. */
-    {.name = "ort:cpu", .host_compute = true, .prefer_bytes = false, .detect_batch = 1, .embed_batch = 1, .lanes = 0,
-     .split_prelu = true, .listed_in_auto = true, ORT_OPERATIONS(ORT_BACKEND_CPU)},
+    {.name = "ort:cpu",
+     .host_compute = true,
+     .prefer_bytes = false,
+     .detect_batch = 1,
+     .embed_batch = 1,
+     .lanes = 0,
+     .split_prelu = true,
+     .listed_in_auto = true,
+     ORT_OPERATIONS(ORT_BACKEND_CPU)},
     /* Only when asked: building engines takes minutes, and its answers differ from engine to engine. */
     {.name = "ort:tensorrt", ACCELERATOR, .listed_in_auto = false, ORT_OPERATIONS(ORT_BACKEND_TENSORRT)},
     /* Gone from newer runtimes: kept for those who name an older one. */
     {.name = "ort:rocm", ACCELERATOR, .listed_in_auto = false, ORT_OPERATIONS(ORT_BACKEND_ROCM)},
 };
 
-const struct provider *fm_provider_row(size_t index)
-{
+const struct provider *fm_provider_row(size_t index) {
     return index < sizeof rows / sizeof rows[0] ? &rows[index] : NULL;
 }
 
-const struct provider *fm_provider_find(const char *name, size_t length)
-{
+const struct provider *fm_provider_find(const char *name, size_t length) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (strlen(rows[i].name) == length && strncmp(rows[i].name, name, length) == 0) {
             return &rows[i];

@@ -6,8 +6,7 @@
 
 /* "1.24.1" -> 24: the API version is the minor number. A runtime asked for more than it has writes to stderr, so it is
    never asked. A future major number counts as newest. */
-static unsigned version_of(const char *text)
-{
+static unsigned version_of(const char *text) {
     char *end = NULL;
     unsigned long major = text ? strtoul(text, &end, 10) : 0;
     if (major > 1) {
@@ -16,8 +15,7 @@ static unsigned version_of(const char *text)
     return major == 1 && *end == '.' ? (unsigned)strtoul(end + 1, NULL, 10) : 0;
 }
 
-bool fm_ort_api_bind(const struct ort_api_base *base, struct ort_api *api)
-{
+bool fm_ort_api_bind(const struct ort_api_base *base, struct ort_api *api) {
     const unsigned version = version_of(base->get_version());
     const void *table = version >= FM_ORT_API_VERSION ? base->get_api(FM_ORT_API_VERSION) : NULL;
     memset(api, 0, sizeof *api);

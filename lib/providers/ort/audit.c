@@ -21,16 +21,14 @@ struct scan {
     bool failed;
 };
 
-static char peek(struct scan *scan)
-{
+static char peek(struct scan *scan) {
     while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\n' || *scan->at == '\r' || *scan->at == '\t')) {
         scan->at++;
     }
     return scan->at < scan->end ? *scan->at : '\0';
 }
 
-static bool expect(struct scan *scan, char wanted)
-{
+static bool expect(struct scan *scan, char wanted) {
     if (scan->failed || peek(scan) != wanted) {
         scan->failed = true;
         return false;
@@ -40,8 +38,7 @@ static bool expect(struct scan *scan, char wanted)
 }
 
 /* A string, cut to `size`; \" and \\ are undone, other escapes keep their letter: names are for the eye. */
-static void read_string(struct scan *scan, char *out, size_t size)
-{
+static void read_string(struct scan *scan, char *out, size_t size) {
     size_t length = 0;
     if (!expect(scan, '"')) {
         return;
@@ -60,8 +57,7 @@ static void read_string(struct scan *scan, char *out, size_t size)
 }
 
 /* Inside an array or object: true when another element follows. */
-static bool next_element(struct scan *scan, char close, bool *first)
-{
+static bool next_element(struct scan *scan, char close, bool *first) {
     if (scan->failed) {
         return false;
     }
@@ -76,8 +72,7 @@ static bool next_element(struct scan *scan, char close, bool *first)
     return true;
 }
 
-static bool next_member(struct scan *scan, bool *first, char *key, size_t size)
-{
+static bool next_member(struct scan *scan, bool *first, char *key, size_t size) {
     key[0] = '\0';
     if (!next_element(scan, '}', first)) {
         return false;
@@ -86,8 +81,7 @@ static bool next_member(struct scan *scan, bool *first, char *key, size_t size)
     return expect(scan, ':');
 }
 
-static void skip_value(struct scan *scan, int depth)
-{
+static void skip_value(struct scan *scan, int depth) {
     const char opening = peek(scan);
     bool first = true;
     if (opening == '"') {
@@ -119,8 +113,7 @@ struct event {
 };
 
 /* [{"int64":[4]}, ...] */
-static void read_output_types(struct scan *scan, struct event *event)
-{
+static void read_output_types(struct scan *scan, struct event *event) {
     char type[32];
     bool first = true, any = false, all = true;
     if (!expect(scan, '[')) {
@@ -140,8 +133,7 @@ static void read_output_types(struct scan *scan, struct event *event)
     event->integer_outputs = any && all;
 }
 
-static void read_arguments(struct scan *scan, struct event *event)
-{
+static void read_arguments(struct scan *scan, struct event *event) {
     char key[64];
     bool first = true;
     if (!expect(scan, '{')) {
@@ -160,8 +152,7 @@ static void read_arguments(struct scan *scan, struct event *event)
     }
 }
 
-static void read_event(struct scan *scan, struct event *event)
-{
+static void read_event(struct scan *scan, struct event *event) {
     char key[64];
     bool first = true;
     memset(event, 0, sizeof *event);
@@ -182,13 +173,46 @@ static void read_event(struct scan *scan, struct event *event)
 }
 
 /* Shapes are worked out on the host by every provider's own design, and copies between memories are not computation. */
-static bool is_bookkeeping(const struct event *event)
-{
-    static const char *const operators[] = {
-        "Shape",  "Size", "Gather", "Concat", "Slice", "Unsqueeze", "Squeeze", "Cast",  "Reshape", "Add",   "Sub",
-        "Mul",    "Div",  "Mod",    "Min",    "Max",   "Range",     "Expand",  "Where", "Equal",   "Split", "Transpose",
-        "Floor",  "Ceil", "Greater", "Less",  "Not",   "And",       "Or",      "ReduceProd", "ReduceMin", "ReduceMax",
-        "ConstantOfShape", "Identity", "GatherElements", "ScatterND", "ScatterElements", "GatherND", "Flatten"};
+static bool is_bookkeeping(const struct event *event) {
+    static const char *const operators[] = {"Shape",
+                                            "Size",
+                                            "Gather",
+                                            "Concat",
+                                            "Slice",
+                                            "Unsqueeze",
+                                            "Squeeze",
+                                            "Cast",
+                                            "Reshape",
+                                            "Add",
+                                            "Sub",
+                                            "Mul",
+                                            "Div",
+                                            "Mod",
+                                            "Min",
+                                            "Max",
+                                            "Range",
+                                            "Expand",
+                                            "Where",
+                                            "Equal",
+                                            "Split",
+                                            "Transpose",
+                                            "Floor",
+                                            "Ceil",
+                                            "Greater",
+                                            "Less",
+                                            "Not",
+                                            "And",
+                                            "Or",
+                                            "ReduceProd",
+                                            "ReduceMin",
+                                            "ReduceMax",
+                                            "ConstantOfShape",
+                                            "Identity",
+                                            "GatherElements",
+                                            "ScatterND",
+                                            "ScatterElements",
+                                            "GatherND",
+                                            "Flatten"};
     if (strncmp(event->operator_name, "Memcpy", 6) == 0) {
         return true;
     }
@@ -200,11 +224,11 @@ static bool is_bookkeeping(const struct event *event)
     return false;
 }
 
-static void count_event(const struct event *event, const char *provider, struct audit_report *report)
-{
+static void count_event(const struct event *event, const char *provider, struct audit_report *report) {
     const size_t length = strlen(event->name), tail = sizeof EVENT_SUFFIX - 1;
     /* Older runtimes have further events per node ("_fence_before"). */
-    if (strcmp(event->category, "Node") != 0 || length < tail || strcmp(event->name + length - tail, EVENT_SUFFIX) != 0) {
+    if (strcmp(event->category, "Node") != 0 || length < tail ||
+        strcmp(event->name + length - tail, EVENT_SUFFIX) != 0) {
         return;
     }
     if (strcmp(event->provider, provider) == 0) {
@@ -219,8 +243,7 @@ static void count_event(const struct event *event, const char *provider, struct 
     }
 }
 
-bool fm_ort_profile_read(const char *json, size_t size, const char *provider, struct audit_report *report)
-{
+bool fm_ort_profile_read(const char *json, size_t size, const char *provider, struct audit_report *report) {
     struct scan scan = {json, json + size, false};
     struct event event;
     bool first = true;
@@ -240,31 +263,32 @@ bool fm_ort_profile_read(const char *json, size_t size, const char *provider, st
 /* ---------------------------------------------------------------- the profiled run */
 
 static fm_status judge(const struct audit_report *report, const struct ort_backend *backend,
-                       const struct session_request *request, fm_error *error)
-{
+                       const struct session_request *request, fm_error *error) {
     if (report->foreign) {
-        return fm_fail(error, FM_NO_PROVIDER,
-                       "%s does not run all of '%s': %zu of %zu nodes ran elsewhere: %s%s; use an ordered policy (--policy "
-                       "ordered) to allow that, or another provider",
-                       backend->name, request->name, report->foreign, report->foreign + report->own, report->names,
-                       report->foreign > MAX_NAMED ? ", ..." : "");
+        return fm_fail(
+            error, FM_NO_PROVIDER,
+            "%s does not run all of '%s': %zu of %zu nodes ran elsewhere: %s%s; use an ordered policy (--policy "
+            "ordered) to allow that, or another provider",
+            backend->name, request->name, report->foreign, report->foreign + report->own, report->names,
+            report->foreign > MAX_NAMED ? ", ..." : "");
     }
     if (!report->own) {
-        return fm_fail(error, FM_NO_PROVIDER,
-                       "%s ran no node of '%s' as far as ONNX Runtime's profile says; use an ordered policy to do without "
-                       "the audit",
-                       backend->name, request->name);
+        return fm_fail(
+            error, FM_NO_PROVIDER,
+            "%s ran no node of '%s' as far as ONNX Runtime's profile says; use an ordered policy to do without "
+            "the audit",
+            backend->name, request->name);
     }
     return FM_OK;
 }
 
-static fm_status read_profile(const char *path, const struct ort_backend *backend, const struct session_request *request,
-                              fm_error *error)
-{
+static fm_status read_profile(const char *path, const struct ort_backend *backend,
+                              const struct session_request *request, fm_error *error) {
     struct buffer profile = {0};
     struct audit_report report;
     fm_status status = fm_file_read(path, MAX_PROFILE_BYTES, &profile, error);
-    if (status == FM_OK && !fm_ort_profile_read((const char *)profile.bytes, profile.size, backend->runtime_name, &report)) {
+    if (status == FM_OK &&
+        !fm_ort_profile_read((const char *)profile.bytes, profile.size, backend->runtime_name, &report)) {
         status = fm_fail(error, FM_NO_PROVIDER, "the audit of '%s' on %s failed: ONNX Runtime's profile cannot be read",
                          request->name, backend->name);
     }
@@ -275,9 +299,8 @@ static fm_status read_profile(const char *path, const struct ort_backend *backen
     return status;
 }
 
-fm_status fm_ort_audit(const struct ort_backend *backend, const struct ort_library *library,
-                       const struct runtime_options *options, const struct session_request *request, fm_error *error)
-{
+fm_status fm_ort_audit(const struct ort_backend *backend, struct ort_library *library,
+                       const struct runtime_options *options, const struct session_request *request, fm_error *error) {
     const struct ort_api *api = &library->api;
     char folder[FM_ORT_PATH] = "", prefix[FM_ORT_PATH];
     struct ort_session_options *session_options = NULL;
@@ -288,7 +311,8 @@ fm_status fm_ort_audit(const struct ort_backend *backend, const struct ort_libra
         goto cleanup;
     }
     if (!fm_temporary_folder(folder, sizeof folder) || !fm_path_join(prefix, sizeof prefix, folder, "audit")) {
-        status = fm_fail(error, FM_IO, "cannot make a temporary folder for the audit of '%s'; check TMPDIR", request->name);
+        status =
+            fm_fail(error, FM_IO, "cannot make a temporary folder for the audit of '%s'; check TMPDIR", request->name);
         goto cleanup;
     }
     status = fm_ort_check(api, api->EnableProfiling(session_options, prefix), FM_NO_PROVIDER, error,

@@ -14,7 +14,7 @@ struct audit_report {
 FM_MUST_USE bool fm_ort_profile_read(const char *json, size_t size, const char *provider, struct audit_report *report);
 
 /* Open the model once more, profiled, run a typical input and read the profile. FM_NO_PROVIDER names the nodes. */
-FM_MUST_USE fm_status fm_ort_audit(const struct ort_backend *backend, const struct ort_library *library,
+FM_MUST_USE fm_status fm_ort_audit(const struct ort_backend *backend, struct ort_library *library,
                                    const struct runtime_options *options, const struct session_request *request,
                                    fm_error *error);
 

@@ -2,9 +2,9 @@
 
    The registry is the one piece of process-wide state of the project. It cannot be the engine's: the runtime keeps its
    environment (logging, allocators, provider libraries) once per loaded library, and gives every later caller the first
-   one's, with the first one's log sink. So one entry per library owns the environment, and the sink finds the engine that
-   a message belongs to by the log id of its session. Two libraries side by side (RTLD_LOCAL) do not meet; nor do we meet
-   one that a Python process loaded for itself. Any thread. */
+   one's, with the first one's log sink. So one entry per library owns the environment, and the sink finds the engine
+   that a message belongs to by the log id of its session. Two libraries side by side (RTLD_LOCAL) do not meet; nor do
+   we meet one that a Python process loaded for itself. Any thread. */
 #include "providers/ort/library.h"
 
 #include <stdatomic.h>
@@ -24,9 +24,9 @@ struct registry {
 };
 enum { REGISTRY_NEW = 0, REGISTRY_STARTING = 1, REGISTRY_READY = 2 };
 
-/* os_mutex has no static initialiser, so the first user initialises; whoever meets it half way spins for that moment. */
-static struct registry *registry_get(void)
-{
+/* os_mutex has no static initialiser, so the first user initialises; whoever meets it half way spins for that moment.
+ */
+static struct registry *registry_get(void) {
     static struct registry registry;
     int expected = REGISTRY_NEW;
     if (atomic_compare_exchange_strong(&registry.state, &expected, REGISTRY_STARTING)) {
@@ -42,14 +42,12 @@ static struct registry *registry_get(void)
 
 /* ---------------------------------------------------------------- messages */
 
-static fm_log_level level_of(int severity)
-{
+static fm_log_level level_of(int severity) {
     /* Two steps down: the runtime's errors come back as statuses too, and its warnings are notes to its developers. */
     return severity >= ORT_LOG_FATAL ? FM_LOG_ERROR : severity == ORT_LOG_ERROR ? FM_LOG_INFO : FM_LOG_DEBUG;
 }
 
-static void keep_words(struct log_route *route, const char *message)
-{
+static void keep_words(struct log_route *route, const char *message) {
     const size_t used = strlen(route->words);
     const char *separator = used ? "; " : "";
     snprintf(route->words + used, sizeof route->words - used, "%s%s", separator, message);
@@ -57,8 +55,7 @@ static void keep_words(struct log_route *route, const char *message)
 
 /* A message of no session of ours is dropped unless it is an error that someone gathers: nothing goes to stderr. */
 static void receive_message(void *user, int severity, const char *category, const char *log_id, const char *location,
-                            const char *message)
-{
+                            const char *message) {
     struct registry *registry = registry_get();
     (void)user;
     (void)category;
@@ -76,8 +73,7 @@ static void receive_message(void *user, int severity, const char *category, cons
     fm_mutex_unlock(&registry->routes_mutex);
 }
 
-void fm_ort_route_add(struct log_route *route, const char *log_id, struct logger *logger)
-{
+void fm_ort_route_add(struct log_route *route, const char *log_id, struct logger *logger) {
     struct registry *registry = registry_get();
     snprintf(route->log_id, sizeof route->log_id, "%s", log_id);
     route->logger = logger;
@@ -91,8 +87,7 @@ void fm_ort_route_add(struct log_route *route, const char *log_id, struct logger
     fm_mutex_unlock(&registry->routes_mutex);
 }
 
-void fm_ort_route_remove(struct log_route *route)
-{
+void fm_ort_route_remove(struct log_route *route) {
     struct registry *registry = registry_get();
     fm_mutex_lock(&registry->routes_mutex);
     for (struct log_route **at = &registry->routes; *at; at = &(*at)->next) {
@@ -107,13 +102,11 @@ void fm_ort_route_remove(struct log_route *route)
     }
 }
 
-void fm_ort_log_id(char *out, size_t size)
-{
+void fm_ort_log_id(char *out, size_t size) {
     snprintf(out, size, "facemill-%u", atomic_fetch_add(&registry_get()->next_log_id, 1u));
 }
 
-int fm_ort_log_level(const struct logger *logger)
-{
+int fm_ort_log_level(const struct logger *logger) {
     return fm_log_enabled(logger, FM_LOG_DEBUG)  ? ORT_LOG_INFO
            : fm_log_enabled(logger, FM_LOG_INFO) ? ORT_LOG_ERROR
                                                  : ORT_LOG_FATAL;
@@ -121,10 +114,14 @@ int fm_ort_log_level(const struct logger *logger)
 
 /* ---------------------------------------------------------------- statuses */
 
-static bool is_out_of_memory(const char *words)
-{
-    static const char *const signs[] = {"Failed to allocate memory", "bad allocation", "bad_alloc", "out of memory",
-                                        "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "OutOfMemory",
+static bool is_out_of_memory(const char *words) {
+    static const char *const signs[] = {"Failed to allocate memory",
+                                        "bad allocation",
+                                        "bad_alloc",
+                                        "out of memory",
+                                        "CUBLAS_STATUS_ALLOC_FAILED",
+                                        "CUDNN_STATUS_ALLOC_FAILED",
+                                        "OutOfMemory",
                                         "Available memory of"};
     for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
         if (strstr(words, signs[i])) {
@@ -134,24 +131,26 @@ static bool is_out_of_memory(const char *words)
     return false;
 }
 
-static fm_status status_of(int code, const char *words, fm_status fallback)
-{
+static fm_status status_of(int code, const char *words, fm_status fallback) {
     if (is_out_of_memory(words)) {
         return FM_OUT_OF_MEMORY;
     }
     switch (code) {
-    case ORT_CODE_INVALID_ARGUMENT: return fallback == FM_PROVIDER_FAILED ? FM_INVALID_ARGUMENT : fallback;
+    case ORT_CODE_INVALID_ARGUMENT:
+        return fallback == FM_PROVIDER_FAILED ? FM_INVALID_ARGUMENT : fallback;
     case ORT_CODE_NO_MODEL:
     case ORT_CODE_INVALID_PROTOBUF:
-    case ORT_CODE_INVALID_GRAPH: return FM_BAD_MODEL;
-    case ORT_CODE_NOT_IMPLEMENTED: return FM_UNSUPPORTED;
-    default: return fallback;
+    case ORT_CODE_INVALID_GRAPH:
+        return FM_BAD_MODEL;
+    case ORT_CODE_NOT_IMPLEMENTED:
+        return FM_UNSUPPORTED;
+    default:
+        return fallback;
     }
 }
 
 fm_status fm_ort_check(const struct ort_api *api, struct ort_status *status, fm_status fallback, fm_error *error,
-                       const char *what)
-{
+                       const char *what) {
     if (!status) {
         return FM_OK;
     }
@@ -164,20 +163,20 @@ fm_status fm_ort_check(const struct ort_api *api, struct ort_status *status, fm_
 
 /* ---------------------------------------------------------------- libraries */
 
-static fm_status make_environment(struct ort_library *library, fm_error *error)
-{
+static fm_status make_environment(struct ort_library *library, fm_error *error) {
     const struct ort_api *api = &library->api;
     char log_id[32] = "facemill";
-    fm_status status = fm_ort_check(
-        api, api->CreateEnvWithCustomLogger(receive_message, NULL, ORT_LOG_WARNING, log_id, &library->env),
-        FM_NO_PROVIDER, error, "cannot start ONNX Runtime");
+    fm_status status =
+        fm_ort_check(api, api->CreateEnvWithCustomLogger(receive_message, NULL, ORT_LOG_WARNING, log_id, &library->env),
+                     FM_NO_PROVIDER, error, "cannot start ONNX Runtime");
     if (status == FM_OK) {
         status = fm_ort_check(api, api->DisableTelemetryEvents(library->env), FM_NO_PROVIDER, error,
                               "cannot switch ONNX Runtime's telemetry off");
     }
     if (status == FM_OK) {
-        status = fm_ort_check(api, api->CreateCpuMemoryInfo(ORT_ALLOCATOR_ARENA, ORT_MEMORY_DEFAULT, &library->host_memory),
-                              FM_NO_PROVIDER, error, "cannot describe host memory to ONNX Runtime");
+        status =
+            fm_ort_check(api, api->CreateCpuMemoryInfo(ORT_ALLOCATOR_ARENA, ORT_MEMORY_DEFAULT, &library->host_memory),
+                         FM_NO_PROVIDER, error, "cannot describe host memory to ONNX Runtime");
     }
     if (status == FM_OK) {
         status = fm_ort_check(api, api->GetAllocatorWithDefaultOptions(&library->allocator), FM_NO_PROVIDER, error,
@@ -186,25 +185,22 @@ static fm_status make_environment(struct ort_library *library, fm_error *error)
     return status;
 }
 
-static void library_free(struct ort_library *library)
-{
-    if (!library) {
-        return;
-    }
+/* The library itself stays mapped and its entry listed: it and its providers leave thread-local destructors and worker
+   threads behind, whose code must not go away, and the loader goes on giving it to whoever asks for its bare name. */
+static void library_stop(struct ort_library *library) {
     if (library->host_memory) {
         library->api.ReleaseMemoryInfo(library->host_memory);
+        library->host_memory = NULL;
     }
     if (library->env) {
         library->api.ReleaseEnv(library->env);
+        library->env = NULL;
     }
-    /* The library itself stays mapped: it and its providers leave thread-local destructors and worker threads behind,
-       whose code must not go away. Loading it again gets the same mapping. */
-    fm_free(library);
+    library->owns_bridge = false; /* the environment took its providers with it */
 }
 
-/* Fill in a loaded library; its handle is closed again on failure. */
-static fm_status library_start(struct ort_library *library, fm_error *error)
-{
+/* Fill in a loaded library: first use, or first after the last close. */
+static fm_status library_start(struct ort_library *library, fm_error *error) {
     const struct ort_api_base *(*get_base)(void) = NULL;
     void *symbol = fm_library_symbol(library->handle, "OrtGetApiBase");
     memcpy(&get_base, &symbol, sizeof get_base); /* ISO C has no cast from object to function pointer */
@@ -220,34 +216,31 @@ static fm_status library_start(struct ort_library *library, fm_error *error)
     return make_environment(library, error);
 }
 
-static struct ort_library *find_library(struct registry *registry, const char *path, const void *handle)
-{
-    for (struct ort_library *library = registry->libraries; library; library = library->next) {
-        if (handle ? library->handle == handle : strcmp(library->path, path) == 0) {
-            library->references++;
-            return library;
-        }
+static struct ort_library *find_library(const struct registry *registry, const char *path, const void *handle) {
+    struct ort_library *library = registry->libraries;
+    while (library && (handle ? library->handle != handle : strcmp(library->path, path) != 0)) {
+        library = library->next;
     }
-    return NULL;
+    return library;
 }
 
-/* Under the registry's mutex. */
-static fm_status load(struct registry *registry, const char *path, const char *origin, struct ort_library **out,
-                      fm_error *error)
-{
+/* A library that was not met before, unstarted. */
+static fm_status load(struct registry *registry, const struct ort_candidate *candidate, const char *path,
+                      struct ort_library **out, fm_error *error) {
     void *handle = NULL;
-    struct ort_library *library = NULL;
-    if ((*out = find_library(registry, path, NULL)) != NULL) {
-        return FM_OK;
-    }
-    fm_status status = fm_library_open(path, &handle, error);
+    const fm_status status = fm_library_open(path, &handle, error);
     if (status != FM_OK) {
         return status;
     }
-    /* The same library by another name is the same environment: the loader knows. */
-    if ((*out = find_library(registry, path, handle)) != NULL) {
+    /* The loader gives a bare name to any library of that name that is loaded already; one that was found by its path
+       is not the system's because of that. By another path it is the same library, with the same environment. */
+    struct ort_library *library = find_library(registry, path, handle);
+    if (library) {
         fm_library_close(handle);
-        return FM_OK;
+        *out = library;
+        return strchr(path, '/') || candidate->named
+                   ? FM_OK
+                   : fm_fail(error, FM_NOT_FOUND, "the system has no %s of its own", path);
     }
     library = fm_alloc(sizeof *library);
     if (!library) {
@@ -256,17 +249,29 @@ static fm_status load(struct registry *registry, const char *path, const char *o
     }
     library->handle = handle;
     snprintf(library->path, sizeof library->path, "%s", path);
-    snprintf(library->origin, sizeof library->origin, "%s", origin);
-    status = library_start(library, error);
-    if (status != FM_OK) {
-        library_free(library);
-        return status;
-    }
-    library->references = 1;
     library->next = registry->libraries;
     registry->libraries = library;
     *out = library;
     return FM_OK;
+}
+
+/* Under the registry's mutex. */
+static fm_status load_and_start(struct registry *registry, const struct ort_candidate *candidate, const char *path,
+                                struct ort_library **out, fm_error *error) {
+    struct ort_library *library = find_library(registry, path, NULL);
+    fm_status status = library ? FM_OK : load(registry, candidate, path, &library, error);
+    if (status == FM_OK && library->references == 0) {
+        snprintf(library->origin, sizeof library->origin, "%s", candidate->origin);
+        status = library_start(library, error);
+        if (status != FM_OK) {
+            library_stop(library);
+        }
+    }
+    if (status == FM_OK) {
+        library->references++;
+        *out = library;
+    }
+    return status;
 }
 
 struct attempt {
@@ -276,8 +281,7 @@ struct attempt {
     bool named;
 };
 
-static bool try_candidate(const struct ort_candidate *candidate, void *user)
-{
+static bool try_candidate(const struct ort_candidate *candidate, void *user) {
     struct attempt *attempt = user;
     char path[FM_ORT_PATH];
     fm_error failure = {0};
@@ -286,21 +290,20 @@ static bool try_candidate(const struct ort_candidate *candidate, void *user)
         snprintf(path, sizeof path, "%s", candidate->path);
     }
     attempt->named = candidate->named;
-    if (load(attempt->registry, path, candidate->origin, &attempt->library, &failure) == FM_OK) {
+    if (load_and_start(attempt->registry, candidate, path, &attempt->library, &failure) == FM_OK) {
         return false;
     }
     /* A bare name that the system does not have is no news; a file that lies there and does not load is. */
     if (is_path) {
         attempt->failure.status = FM_OK;
-        fm_fail(&attempt->failure, failure.status == FM_OUT_OF_MEMORY ? FM_OUT_OF_MEMORY : FM_NO_PROVIDER,
-                "%s: cannot load ONNX Runtime's library '%s': %s", candidate->origin, candidate->path, failure.message);
+        fm_fail(&attempt->failure, failure.status == FM_OUT_OF_MEMORY ? FM_OUT_OF_MEMORY : FM_NO_PROVIDER, "%s: %s",
+                candidate->origin, failure.message);
     }
     return !candidate->named;
 }
 
 fm_status fm_ort_library_open(const struct runtime_options *options, const char *suffix, struct ort_library **library,
-                              fm_error *error)
-{
+                              fm_error *error) {
     struct attempt attempt = {.registry = registry_get()};
     fm_mutex_lock(&attempt.registry->libraries_mutex);
     fm_ort_search(options, suffix, try_candidate, &attempt);
@@ -313,37 +316,31 @@ fm_status fm_ort_library_open(const struct runtime_options *options, const char 
         return fm_fail(error, attempt.failure.status, "%s%s", attempt.failure.message,
                        attempt.named ? "; name another file, or none to have it searched for" : "");
     }
-    return fm_fail(error, FM_NO_PROVIDER,
-                   "no ONNX Runtime library was found (asked: --ort-library, FM_ORT_LIBRARY, the data folder's ort/, the "
-                   "system, Python environments); run the project's set-up, or pip install onnxruntime, or name the file "
-                   "with --ort-library");
+    return fm_fail(
+        error, FM_NO_PROVIDER,
+        "no ONNX Runtime library was found (asked: --ort-library, FM_ORT_LIBRARY, the data folder's ort/, the "
+        "system, Python environments); run the project's set-up, or pip install onnxruntime, or name the file "
+        "with --ort-library");
 }
 
-void fm_ort_library_close(struct ort_library *library)
-{
+void fm_ort_library_close(struct ort_library *library) {
     struct registry *registry = registry_get();
     if (!library) {
         return;
     }
     fm_mutex_lock(&registry->libraries_mutex);
     if (--library->references == 0) {
-        for (struct ort_library **at = &registry->libraries; *at; at = &(*at)->next) {
-            if (*at == library) {
-                *at = library->next;
-                break;
-            }
-        }
-        library_free(library);
+        library_stop(library);
     }
     fm_mutex_unlock(&registry->libraries_mutex);
 }
 
-bool fm_ort_has_provider(const struct ort_library *library, const char *name)
-{
+bool fm_ort_has_provider(const struct ort_library *library, const char *name) {
     char **names = NULL;
     int count = 0;
     bool found = false;
-    if (fm_ort_check(&library->api, library->api.GetAvailableProviders(&names, &count), FM_INTERNAL, NULL, "") != FM_OK) {
+    if (fm_ort_check(&library->api, library->api.GetAvailableProviders(&names, &count), FM_INTERNAL, NULL, "") !=
+        FM_OK) {
         return false;
     }
     for (int i = 0; i < count; i++) {
@@ -356,8 +353,7 @@ bool fm_ort_has_provider(const struct ort_library *library, const char *name)
     return found;
 }
 
-void fm_ort_free_name(const struct ort_library *library, char *name)
-{
+void fm_ort_free_name(const struct ort_library *library, char *name) {
     struct ort_status *status = name ? library->api.AllocatorFree(library->allocator, name) : NULL;
     if (status) {
         library->api.ReleaseStatus(status);

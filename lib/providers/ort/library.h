@@ -11,7 +11,7 @@
 struct ort_library {
     struct ort_api api;
     char path[FM_ORT_PATH]; /* canonical, or the name that the system's loader took */
-    char origin[32];        /* who named it first: "--ort-library", "FM_ORT_LIBRARY", "data folder", "system", "Python environment" */
+    char origin[32];        /* who named it when it was started: "--ort-library", "FM_ORT_LIBRARY", "data folder", "system", "Python environment" */
     char version[32];       /* "1.31.1" */
     void *handle;
     struct ort_env *env;
@@ -19,6 +19,7 @@ struct ort_library {
     struct ort_allocator *allocator; /* the runtime's own, for the names it hands out */
     struct ort_library *next;        /* this and the next guarded by the registry's mutex */
     size_t references;
+    bool owns_bridge; /* it may load providers (options.c); guarded by gathering, see fm_ort_route_add */
 };
 
 /* Find and load: a library named by the options or the environment must load; what a search finds may be passed over.

@@ -14,7 +14,7 @@
 
 struct ort_append {
     const struct ort_backend *backend;
-    const struct ort_library *library;
+    struct ort_library *library;
     struct ort_session_options *session_options;
     const struct option_list *list;
     int device;
@@ -23,8 +23,7 @@ struct ort_append {
 
 /* ---------------------------------------------------------------- option lists */
 
-static fm_status option_set(struct option_list *list, const char *key, const char *value, fm_error *error)
-{
+static fm_status option_set(struct option_list *list, const char *key, const char *value, fm_error *error) {
     size_t index = 0;
     while (index < list->count && strcmp(list->keys[index], key) != 0) {
         index++;
@@ -43,16 +42,14 @@ static fm_status option_set(struct option_list *list, const char *key, const cha
     return FM_OK;
 }
 
-static fm_status option_set_integer(struct option_list *list, const char *key, uint64_t value, fm_error *error)
-{
+static fm_status option_set_integer(struct option_list *list, const char *key, uint64_t value, fm_error *error) {
     char text[24];
     snprintf(text, sizeof text, "%" PRIu64, value);
     return option_set(list, key, text, error);
 }
 
 /* "KEY=VALUE" */
-static fm_status option_set_pair(struct option_list *list, const char *pair, fm_error *error)
-{
+static fm_status option_set_pair(struct option_list *list, const char *pair, fm_error *error) {
     char key[64];
     const char *equals = strchr(pair, '=');
     snprintf(key, sizeof key, "%.*s", (int)(equals - pair), pair);
@@ -62,25 +59,23 @@ static fm_status option_set_pair(struct option_list *list, const char *pair, fm_
 /* ---------------------------------------------------------------- defaults */
 
 static fm_status device_defaults(const struct runtime_options *options, const struct session_request *request,
-                                 struct option_list *list, fm_error *error)
-{
+                                 struct option_list *list, fm_error *error) {
     (void)request;
     return option_set_integer(list, "device_id", (uint64_t)(options->device > 0 ? options->device : 0), error);
 }
 
 /* As the field's GPU workers set them: the models of one picture must fit on a card beside an image generator. */
-static uint64_t memory_limit(const struct runtime_options *options, const struct session_request *request)
-{
+static uint64_t memory_limit(const struct runtime_options *options, const struct session_request *request) {
     const bool deepfake = request && request->purpose && strcmp(request->purpose, "deepfake") == 0;
     return options->gpu_mem_limit ? options->gpu_mem_limit : (deepfake ? 1 : 2) * GIBIBYTE;
 }
 
 static fm_status cuda_defaults(const struct runtime_options *options, const struct session_request *request,
-                               struct option_list *list, fm_error *error)
-{
+                               struct option_list *list, fm_error *error) {
     fm_status status = device_defaults(options, request, list, error);
-    /* The field takes kNextPowerOfTwo, which doubles the arena at each growth and so reaches a 2 GiB limit with a bit over
-       1 GiB in use; sizes here repeat from batch to batch, so asking for what is needed costs nothing once warm. */
+    /* The field takes kNextPowerOfTwo, which doubles the arena at each growth and so reaches a 2 GiB limit with a bit
+       over 1 GiB in use; sizes here repeat from batch to batch, so asking for what is needed costs nothing once warm.
+     */
     if (status == FM_OK) {
         status = option_set(list, "arena_extend_strategy", "kSameAsRequested", error);
     }
@@ -102,8 +97,7 @@ static fm_status cuda_defaults(const struct runtime_options *options, const stru
 
 /* Building an engine takes minutes: keep it. */
 static fm_status tensorrt_defaults(const struct runtime_options *options, const struct session_request *request,
-                                   struct option_list *list, fm_error *error)
-{
+                                   struct option_list *list, fm_error *error) {
     char data[FM_ORT_PATH] = "", cache[FM_ORT_PATH];
     fm_status status = device_defaults(options, request, list, error);
     const char *folder = options->data_folder ? options->data_folder : data;
@@ -125,12 +119,11 @@ static fm_status tensorrt_defaults(const struct runtime_options *options, const 
 /* num_of_threads is both the threads of the CPU plug-in and the number of requests it takes at a time, num_streams how
    many of them run side by side: equal numbers make one thread per request, and answers independent of --threads. */
 static fm_status openvino_defaults(const struct runtime_options *options, const struct session_request *request,
-                                   struct option_list *list, fm_error *error)
-{
+                                   struct option_list *list, fm_error *error) {
     (void)request;
     const uint64_t threads = options->threads > 0 ? (uint64_t)options->threads : (uint64_t)fm_core_count();
     fm_status status = option_set(list, "device_type", "CPU", error);
-    /* Without it a CPU with bfloat16 instructions would compute in bfloat16. */
+    /* Said aloud: left to itself OpenVINO takes bfloat16 where the CPU multiplies it fast. */
     if (status == FM_OK) {
         status = option_set(list, "precision", "FP32", error);
     }
@@ -145,36 +138,34 @@ static fm_status openvino_defaults(const struct runtime_options *options, const 
 
 /* ---------------------------------------------------------------- appending */
 
-static fm_status check_append(const struct ort_append *append, struct ort_status *status, fm_error *error)
-{
+static fm_status check_append(const struct ort_append *append, struct ort_status *status, fm_error *error) {
     char what[64];
     snprintf(what, sizeof what, "cannot use %s", append->backend->name);
     /* What the runtime calls an invalid argument is a mistake in the caller's options, if there are any. */
-    const bool refused = status && append->user_options &&
-                         append->library->api.GetErrorCode(status) == ORT_CODE_INVALID_ARGUMENT;
+    const bool refused =
+        status && append->user_options && append->library->api.GetErrorCode(status) == ORT_CODE_INVALID_ARGUMENT;
     return fm_ort_check(&append->library->api, status, refused ? FM_INVALID_ARGUMENT : FM_NO_PROVIDER, error, what);
 }
 
-static fm_status append_nothing(struct ort_append *append, fm_error *error)
-{
+static fm_status append_nothing(struct ort_append *append, fm_error *error) {
     (void)append; /* the CPU provider is always there */
     (void)error;
     return FM_OK;
 }
 
-static fm_status append_generic(struct ort_append *append, fm_error *error)
-{
+static fm_status append_generic(struct ort_append *append, fm_error *error) {
     const struct option_list *list = append->list;
-    return check_append(append,
-                        append->library->api.SessionOptionsAppendExecutionProvider(
-                            append->session_options, append->backend->short_name, list->keys, list->values, list->count),
-                        error);
+    return check_append(
+        append,
+        append->library->api.SessionOptionsAppendExecutionProvider(append->session_options, append->backend->short_name,
+                                                                   list->keys, list->values, list->count),
+        error);
 }
 
-/* The runtime's older way: one exported C function per provider, with a number (a device or flags) and no options. It is
-   asked for what the generic call does not know in older runtimes; the caller's own options need the generic call. */
-static fm_status append_exported(struct ort_append *append, const char *symbol, int number, fm_error *error)
-{
+/* The runtime's older way: one exported C function per provider, with a number (a device or flags) and no options. It
+   is asked for what the generic call does not know in older runtimes; the caller's own options need the generic call.
+ */
+static fm_status append_exported(struct ort_append *append, const char *symbol, int number, fm_error *error) {
     struct ort_status *(*function)(struct ort_session_options *, int) = NULL;
     void *address = append->user_options ? NULL : fm_library_symbol(append->library->handle, symbol);
     if (!address) {
@@ -184,32 +175,31 @@ static fm_status append_exported(struct ort_append *append, const char *symbol, 
     return check_append(append, function(append->session_options, number), error);
 }
 
-static fm_status append_migraphx(struct ort_append *append, fm_error *error)
-{
+static fm_status append_migraphx(struct ort_append *append, fm_error *error) {
     return append_exported(append, "OrtSessionOptionsAppendExecutionProvider_MIGraphX", append->device, error);
 }
 
-static fm_status append_dml(struct ort_append *append, fm_error *error)
-{
+static fm_status append_dml(struct ort_append *append, fm_error *error) {
     /* DirectML demands it. */
-    const fm_status status = check_append(append, append->library->api.DisableMemPattern(append->session_options), error);
-    return status != FM_OK ? status
-                           : append_exported(append, "OrtSessionOptionsAppendExecutionProvider_DML", append->device, error);
+    const fm_status status =
+        check_append(append, append->library->api.DisableMemPattern(append->session_options), error);
+    return status != FM_OK
+               ? status
+               : append_exported(append, "OrtSessionOptionsAppendExecutionProvider_DML", append->device, error);
 }
 
-static fm_status append_coreml(struct ort_append *append, fm_error *error)
-{
+static fm_status append_coreml(struct ort_append *append, fm_error *error) {
     return append_exported(append, "OrtSessionOptionsAppendExecutionProvider_CoreML", 0, error);
 }
 
-static fm_status append_cuda(struct ort_append *append, fm_error *error)
-{
+static fm_status append_cuda(struct ort_append *append, fm_error *error) {
     const struct ort_api *api = &append->library->api;
     const struct option_list *list = append->list;
     struct ort_cuda_options *cuda = NULL;
     fm_status status = check_append(append, api->CreateCUDAProviderOptions(&cuda), error);
     if (status == FM_OK) {
-        status = check_append(append, api->UpdateCUDAProviderOptions(cuda, list->keys, list->values, list->count), error);
+        status =
+            check_append(append, api->UpdateCUDAProviderOptions(cuda, list->keys, list->values, list->count), error);
     }
     if (status == FM_OK) {
         status = check_append(append, api->SessionOptionsAppendExecutionProvider_CUDA_V2(append->session_options, cuda),
@@ -221,15 +211,14 @@ static fm_status append_cuda(struct ort_append *append, fm_error *error)
     return status;
 }
 
-static fm_status append_tensorrt(struct ort_append *append, fm_error *error)
-{
+static fm_status append_tensorrt(struct ort_append *append, fm_error *error) {
     const struct ort_api *api = &append->library->api;
     const struct option_list *list = append->list;
     struct ort_tensorrt_options *tensorrt = NULL;
     fm_status status = check_append(append, api->CreateTensorRTProviderOptions(&tensorrt), error);
     if (status == FM_OK) {
-        status = check_append(append, api->UpdateTensorRTProviderOptions(tensorrt, list->keys, list->values, list->count),
-                              error);
+        status = check_append(
+            append, api->UpdateTensorRTProviderOptions(tensorrt, list->keys, list->values, list->count), error);
     }
     if (status == FM_OK) {
         status = check_append(
@@ -241,8 +230,7 @@ static fm_status append_tensorrt(struct ort_append *append, fm_error *error)
     return status;
 }
 
-static fm_status append_rocm(struct ort_append *append, fm_error *error)
-{
+static fm_status append_rocm(struct ort_append *append, fm_error *error) {
     const struct ort_api *api = &append->library->api;
     const struct option_list *list = append->list;
     struct ort_rocm_options *rocm = NULL;
@@ -251,10 +239,12 @@ static fm_status append_rocm(struct ort_append *append, fm_error *error)
     }
     fm_status status = check_append(append, api->CreateROCMProviderOptions(&rocm), error);
     if (status == FM_OK) {
-        status = check_append(append, api->UpdateROCMProviderOptions(rocm, list->keys, list->values, list->count), error);
+        status =
+            check_append(append, api->UpdateROCMProviderOptions(rocm, list->keys, list->values, list->count), error);
     }
     if (status == FM_OK) {
-        status = check_append(append, api->SessionOptionsAppendExecutionProvider_ROCM(append->session_options, rocm), error);
+        status =
+            check_append(append, api->SessionOptionsAppendExecutionProvider_ROCM(append->session_options, rocm), error);
     }
     if (rocm) {
         api->ReleaseROCMProviderOptions(rocm);
@@ -271,17 +261,18 @@ static const struct ort_backend backends[ORT_BACKEND_COUNT] = {
     [ORT_BACKEND_CUDA] = {"ort:cuda", "cuda", "CUDAExecutionProvider", "CUDA", NVIDIA_WHEEL, NULL, NULL, cuda_defaults,
                           append_cuda},
     [ORT_BACKEND_TENSORRT] = {"ort:tensorrt", "tensorrt", "TensorrtExecutionProvider", "TensorRT",
-                              NVIDIA_WHEEL " and TensorRT (pip install tensorrt)", "trt_fp16_enable=1", "trt_bf16_enable=1",
-                              tensorrt_defaults, append_tensorrt},
+                              "install TensorRT (pip install tensorrt), then " NVIDIA_WHEEL, "trt_fp16_enable=1",
+                              "trt_bf16_enable=1", tensorrt_defaults, append_tensorrt},
     [ORT_BACKEND_MIGRAPHX] = {"ort:migraphx", "migraphx", "MIGraphXExecutionProvider", "MIGraphX",
                               "install AMD's onnxruntime-migraphx wheel and name its libonnxruntime.so",
                               "migraphx_fp16_enable=1", "migraphx_bf16_enable=1", device_defaults, append_migraphx},
-    [ORT_BACKEND_ROCM] = {"ort:rocm", "rocm", "ROCMExecutionProvider", "ROCM",
-                          "ONNX Runtime dropped it in 1.23: use ort:migraphx, or name an older onnxruntime-rocm library",
-                          NULL, NULL, device_defaults, append_rocm},
+    [ORT_BACKEND_ROCM] =
+        {"ort:rocm", "rocm", "ROCMExecutionProvider", "ROCM",
+         "ONNX Runtime dropped it in 1.23: use ort:migraphx, or name an older onnxruntime-rocm library", NULL, NULL,
+         device_defaults, append_rocm},
     [ORT_BACKEND_DML] = {"ort:dml", "dml", "DmlExecutionProvider", "DML",
-                         "only on Windows: install the onnxruntime-directml wheel and name its onnxruntime.dll", NULL, NULL,
-                         device_defaults, append_dml},
+                         "only on Windows: install the onnxruntime-directml wheel and name its onnxruntime.dll", NULL,
+                         NULL, device_defaults, append_dml},
     [ORT_BACKEND_OPENVINO] = {"ort:openvino", "openvino", "OpenVINOExecutionProvider", "OpenVINO",
                               "run scripts/setup_openvino.sh, or install the onnxruntime-openvino wheel and name its "
                               "libonnxruntime.so",
@@ -290,16 +281,14 @@ static const struct ort_backend backends[ORT_BACKEND_COUNT] = {
                             "only on macOS: install the onnxruntime wheel there", NULL, NULL, NULL, append_coreml},
 };
 
-const struct ort_backend *fm_ort_backend(enum ort_backend_id id)
-{
+const struct ort_backend *fm_ort_backend(enum ort_backend_id id) {
     return &backends[id];
 }
 
 /* ---------------------------------------------------------------- session options */
 
 /* Keys of the runtime itself, not of a provider ("session.disable_prepacking"). The CPU provider has no other. */
-static bool is_session_key(const struct ort_backend *backend, const char *key)
-{
+static bool is_session_key(const struct ort_backend *backend, const char *key) {
     static const char *const prefixes[] = {"session.", "optimization.", "memory.", "mlas.", "ep."};
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
         if (strncmp(key, prefixes[i], strlen(prefixes[i])) == 0) {
@@ -310,8 +299,7 @@ static bool is_session_key(const struct ort_backend *backend, const char *key)
 }
 
 static fm_status set_precision(const struct ort_backend *backend, const struct session_request *request,
-                               struct option_list *list, fm_error *error)
-{
+                               struct option_list *list, fm_error *error) {
     static const char *const names[] = {"auto", "fp32", "fp16", "bf16", "int8"};
     if (request->precision == FM_PRECISION_AUTO || request->precision == FM_PRECISION_FP32) {
         return FM_OK;
@@ -327,8 +315,7 @@ static fm_status set_precision(const struct ort_backend *backend, const struct s
 }
 
 /* One thread per run: the lanes are the threads, and no pool of the runtime spins or competes with them. */
-static fm_status set_basics(const struct ort_api *api, struct ort_session_options *session_options, fm_error *error)
-{
+static fm_status set_basics(const struct ort_api *api, struct ort_session_options *session_options, fm_error *error) {
     static const char *const entries[][2] = {{"session.intra_op.allow_spinning", "0"},
                                              {"session.inter_op.allow_spinning", "0"}};
     static const char *const what = "cannot set ONNX Runtime's session options";
@@ -341,23 +328,23 @@ static fm_status set_basics(const struct ort_api *api, struct ort_session_option
                               error, what);
     }
     if (status == FM_OK) {
-        status = fm_ort_check(api, api->SetSessionLogSeverityLevel(session_options, ORT_LOG_FATAL), FM_INTERNAL, error, what);
+        status = fm_ort_check(api, api->SetSessionLogSeverityLevel(session_options, ORT_LOG_FATAL), FM_INTERNAL, error,
+                              what);
     }
     if (status == FM_OK) {
-        status = fm_ort_check(api, api->SetSessionGraphOptimizationLevel(session_options, ORT_OPTIMIZE_ALL), FM_INTERNAL,
-                              error, what);
+        status = fm_ort_check(api, api->SetSessionGraphOptimizationLevel(session_options, ORT_OPTIMIZE_ALL),
+                              FM_INTERNAL, error, what);
     }
     for (size_t i = 0; i < 2 && status == FM_OK; i++) {
-        status = fm_ort_check(api, api->AddSessionConfigEntry(session_options, entries[i][0], entries[i][1]), FM_INTERNAL,
-                              error, what);
+        status = fm_ort_check(api, api->AddSessionConfigEntry(session_options, entries[i][0], entries[i][1]),
+                              FM_INTERNAL, error, what);
     }
     return status;
 }
 
 /* The caller's options: a provider's into the list, the runtime's straight into the session options. */
 static fm_status take_user_options(const struct runtime_options *options, struct ort_append *append,
-                                   struct option_list *list, fm_error *error)
-{
+                                   struct option_list *list, fm_error *error) {
     fm_status status = FM_OK;
     for (size_t i = 0; i < options->option_count && status == FM_OK; i++) {
         const fm_provider_option *option = &options->options[i];
@@ -365,10 +352,10 @@ static fm_status take_user_options(const struct runtime_options *options, struct
             continue;
         }
         if (is_session_key(append->backend, option->key)) {
-            status = fm_ort_check(&append->library->api,
-                                  append->library->api.AddSessionConfigEntry(append->session_options, option->key,
-                                                                             option->value),
-                                  FM_INVALID_ARGUMENT, error, append->backend->name);
+            status = fm_ort_check(
+                &append->library->api,
+                append->library->api.AddSessionConfigEntry(append->session_options, option->key, option->value),
+                FM_INVALID_ARGUMENT, error, append->backend->name);
         } else {
             append->user_options = true;
             status = option_set(list, option->key, option->value, error);
@@ -377,22 +364,40 @@ static fm_status take_user_options(const struct runtime_options *options, struct
     return status;
 }
 
+/* The runtime loads libonnxruntime_providers_shared.so for the whole process to see, and the libraries of its providers
+   call home through that symbol. A second runtime's would call into the first and crash: so the first one is the only
+   one, be it ours or one that the host program loaded. Without providers (ort:cpu) any number live side by side. */
+static fm_status claim_bridge(const struct ort_append *append, fm_error *error) {
+    struct ort_library *library = append->library;
+    const bool needs_bridge = append->backend != &backends[ORT_BACKEND_CPU];
+    if (needs_bridge && !library->owns_bridge && fm_library_symbol(NULL, "Provider_GetHost")) {
+        return fm_fail(
+            error, FM_NO_PROVIDER,
+            "another ONNX Runtime in this process has loaded providers, and two such cannot live together; name "
+            "one library for all providers with --ort-library");
+    }
+    library->owns_bridge = library->owns_bridge || needs_bridge;
+    return FM_OK;
+}
+
 /* Why a provider's library does not load is said in the runtime's log alone: gather it. */
-static fm_status append_provider(struct ort_append *append, fm_error *error)
-{
+static fm_status append_provider(struct ort_append *append, fm_error *error) {
     struct log_route gather;
     fm_error failure = {0};
     fm_ort_route_add(&gather, "", NULL);
-    const fm_status status = append->backend->append(append, &failure);
+    fm_status status = claim_bridge(append, &failure);
+    if (status == FM_OK) {
+        status = append->backend->append(append, &failure);
+    }
     fm_ort_route_remove(&gather);
-    return status == FM_OK ? FM_OK
-                           : fm_fail(error, status, "%s%s%s", failure.message, gather.words[0] ? ": " : "", gather.words);
+    return status == FM_OK
+               ? FM_OK
+               : fm_fail(error, status, "%s%s%s", failure.message, gather.words[0] ? ": " : "", gather.words);
 }
 
-fm_status fm_ort_options_make(const struct ort_backend *backend, const struct ort_library *library,
+fm_status fm_ort_options_make(const struct ort_backend *backend, struct ort_library *library,
                               const struct runtime_options *options, const struct session_request *request,
-                              struct ort_session_options **session_options, fm_error *error)
-{
+                              struct ort_session_options **session_options, fm_error *error) {
     struct option_list list = {.count = 0};
     struct ort_append append = {.backend = backend, .library = library, .list = &list, .device = options->device};
     const struct ort_api *api = &library->api;

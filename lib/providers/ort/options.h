@@ -44,7 +44,7 @@ const struct ort_backend *fm_ort_backend(enum ort_backend_id id);
 /* Session options ready for use: one thread, sequential, no spinning, all optimisations, the provider appended. `request`
    may be NULL (a probe). The caller releases *session_options. FM_NO_PROVIDER, FM_UNSUPPORTED (precision),
    FM_INVALID_ARGUMENT (an option that the runtime refuses, in its own words), FM_OUT_OF_MEMORY. */
-FM_MUST_USE fm_status fm_ort_options_make(const struct ort_backend *backend, const struct ort_library *library,
+FM_MUST_USE fm_status fm_ort_options_make(const struct ort_backend *backend, struct ort_library *library,
                                           const struct runtime_options *options, const struct session_request *request,
                                           struct ort_session_options **session_options, fm_error *error);
 

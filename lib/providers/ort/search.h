@@ -10,7 +10,8 @@ struct ort_candidate {
     bool named;         /* by the user: it must load, nothing else is tried */
 };
 
-/* Visit candidates until `visit` returns false. `suffix`: see fm_ort_library_open. Only folders are read. Any thread. */
+/* Visit candidates until `visit` returns false. `suffix`: see fm_ort_library_open. Only folders are read. Any thread.
+ */
 void fm_ort_search(const struct runtime_options *options, const char *suffix,
                    bool (*visit)(const struct ort_candidate *candidate, void *user), void *user);
 

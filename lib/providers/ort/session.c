@@ -1,6 +1,7 @@
-/* Sessions of ONNX Runtime: one network opened from memory, run by any number of threads at once, each on its own `run`.
-   A session is immutable after open; the runtime's Run() is safe to call concurrently on one session. With one thread per
-   session the calling thread does all the work. No allocation of ours per run; the runtime allocates its outputs. */
+/* Sessions of ONNX Runtime: one network opened from memory, run by any number of threads at once, each on its own
+   `run`. A session is immutable after open; the runtime's Run() is safe to call concurrently on one session. With one
+   thread per session the calling thread does all the work. No allocation of ours per run; the runtime allocates its
+   outputs. */
 #include "providers/ort/session.h"
 
 #include <stdio.h>
@@ -37,26 +38,23 @@ struct run {
 
 /* What is wrong with the model is the model's; what else goes wrong is the provider's, unless it is the CPU, which is
    always there. */
-static fm_status open_failure(const struct ort_backend *backend)
-{
+static fm_status open_failure(const struct ort_backend *backend) {
     return backend == fm_ort_backend(ORT_BACKEND_CPU) ? FM_BAD_MODEL : FM_NO_PROVIDER;
 }
 
 fm_status fm_ort_session_create(const struct ort_backend *backend, const struct ort_library *library,
-                                const struct ort_session_options *session_options, const struct session_request *request,
-                                struct ort_session **session, fm_error *error)
-{
+                                const struct ort_session_options *session_options,
+                                const struct session_request *request, struct ort_session **session, fm_error *error) {
     char what[320];
     snprintf(what, sizeof what, "cannot open '%s' on %s", request->name, backend->name);
-    return fm_ort_check(&library->api,
-                        library->api.CreateSessionFromArray(library->env, request->bytes, request->size, session_options,
-                                                            session),
-                        open_failure(backend), error, what);
+    return fm_ort_check(
+        &library->api,
+        library->api.CreateSessionFromArray(library->env, request->bytes, request->size, session_options, session),
+        open_failure(backend), error, what);
 }
 
 static fm_status input_value(const struct ort_library *library, const struct tensor *tensor, struct ort_value **value,
-                             fm_error *error)
-{
+                             fm_error *error) {
     size_t size = 0;
     if (tensor->memory != FM_MEMORY_HOST) {
         return fm_fail(error, FM_UNSUPPORTED, "ONNX Runtime's providers take their input from host memory here");
@@ -66,13 +64,13 @@ static fm_status input_value(const struct ort_library *library, const struct ten
                        tensor->capacity);
     }
     return fm_ort_check(&library->api,
-                        library->api.CreateTensorWithDataAsOrtValue(library->host_memory, tensor->bytes, size, tensor->dims,
-                                                                    (size_t)tensor->rank, (int)tensor->dtype, value),
+                        library->api.CreateTensorWithDataAsOrtValue(library->host_memory, tensor->bytes, size,
+                                                                    tensor->dims, (size_t)tensor->rank,
+                                                                    (int)tensor->dtype, value),
                         FM_PROVIDER_FAILED, error, "cannot describe an input to ONNX Runtime");
 }
 
-static void names_reset(struct names *names, const struct ort_library *library)
-{
+static void names_reset(struct names *names, const struct ort_library *library) {
     fm_ort_free_name(library, names->input);
     for (size_t i = 0; i < names->output_count; i++) {
         fm_ort_free_name(library, names->outputs[i]);
@@ -81,8 +79,7 @@ static void names_reset(struct names *names, const struct ort_library *library)
 
 /* What was read stays in *names also on failure. */
 static fm_status names_read(struct names *names, const struct ort_library *library, const struct ort_session *session,
-                            const char *model, fm_error *error)
-{
+                            const char *model, fm_error *error) {
     const struct ort_api *api = &library->api;
     static const char *const what = "cannot ask ONNX Runtime for a model's inputs and outputs";
     size_t inputs = 0, outputs = 0;
@@ -91,12 +88,12 @@ static fm_status names_read(struct names *names, const struct ort_library *libra
         status = fm_ort_check(api, api->SessionGetOutputCount(session, &outputs), FM_BAD_MODEL, error, what);
     }
     if (status == FM_OK && (inputs != 1 || outputs < 1 || outputs > FM_MAX_OUTPUTS)) {
-        status = fm_fail(error, FM_UNSUPPORTED, "'%s' has %zu inputs and %zu outputs; 1 and 1 to %d are expected", model,
-                         inputs, outputs, FM_MAX_OUTPUTS);
+        status = fm_fail(error, FM_UNSUPPORTED, "'%s' has %zu inputs and %zu outputs; 1 and 1 to %d are expected",
+                         model, inputs, outputs, FM_MAX_OUTPUTS);
     }
     if (status == FM_OK) {
-        status = fm_ort_check(api, api->SessionGetInputName(session, 0, library->allocator, &names->input), FM_BAD_MODEL,
-                              error, what);
+        status = fm_ort_check(api, api->SessionGetInputName(session, 0, library->allocator, &names->input),
+                              FM_BAD_MODEL, error, what);
     }
     for (; status == FM_OK && names->output_count < outputs; names->output_count++) {
         status = fm_ort_check(api,
@@ -108,15 +105,14 @@ static fm_status names_read(struct names *names, const struct ort_library *libra
 }
 
 static struct ort_status *run_session(const struct ort_library *library, struct ort_session *session,
-                                      const struct names *names, const struct ort_value *input, struct ort_value **outputs)
-{
+                                      const struct names *names, const struct ort_value *input,
+                                      struct ort_value **outputs) {
     return library->api.Run(session, NULL, (const char *const *)&names->input, &input, 1,
                             (const char *const *)names->outputs, names->output_count, outputs);
 }
 
 fm_status fm_ort_session_try(const struct ort_backend *backend, const struct ort_library *library,
-                             struct ort_session *session, const struct session_request *request, fm_error *error)
-{
+                             struct ort_session *session, const struct session_request *request, fm_error *error) {
     struct names names = {.output_count = 0};
     struct tensor input = {.dtype = request->input_dtype, .rank = request->input_rank, .memory = FM_MEMORY_HOST};
     struct ort_value *value = NULL, *outputs[FM_MAX_OUTPUTS] = {NULL};
@@ -136,8 +132,8 @@ fm_status fm_ort_session_try(const struct ort_backend *backend, const struct ort
         status = input_value(library, &input, &value, error);
     }
     if (status == FM_OK) {
-        status = fm_ort_check(&library->api, run_session(library, session, &names, value, outputs), FM_NO_PROVIDER, error,
-                              what);
+        status = fm_ort_check(&library->api, run_session(library, session, &names, value, outputs), FM_NO_PROVIDER,
+                              error, what);
     }
     for (size_t i = 0; i < FM_MAX_OUTPUTS; i++) {
         if (outputs[i]) {
@@ -154,18 +150,19 @@ fm_status fm_ort_session_try(const struct ort_backend *backend, const struct ort
 
 /* The runtime's session with its messages routed to the engine's logger. */
 static fm_status create_routed(struct session *session, const struct runtime_options *options,
-                               const struct session_request *request, fm_error *error)
-{
+                               const struct session_request *request, fm_error *error) {
     const struct ort_api *api = &session->library->api;
     struct ort_session_options *session_options = NULL;
     char log_id[32];
     fm_ort_log_id(log_id, sizeof log_id);
     fm_ort_route_add(&session->route, log_id, options->logger);
-    fm_status status = fm_ort_options_make(session->backend, session->library, options, request, &session_options, error);
+    fm_status status =
+        fm_ort_options_make(session->backend, session->library, options, request, &session_options, error);
     if (status != FM_OK) {
         return status;
     }
-    status = fm_ort_check(api, api->SetSessionLogId(session_options, log_id), FM_INTERNAL, error, "cannot name a session");
+    status =
+        fm_ort_check(api, api->SetSessionLogId(session_options, log_id), FM_INTERNAL, error, "cannot name a session");
     if (status == FM_OK) {
         status = fm_ort_check(api, api->SetSessionLogSeverityLevel(session_options, fm_ort_log_level(options->logger)),
                               FM_INTERNAL, error, "cannot set a session's log level");
@@ -179,21 +176,19 @@ static fm_status create_routed(struct session *session, const struct runtime_opt
 }
 
 static fm_status open_session(struct session *session, const struct runtime_options *options,
-                              const struct session_request *request, fm_error *error)
-{
+                              const struct session_request *request, fm_error *error) {
     const bool is_cpu = session->backend == fm_ort_backend(ORT_BACKEND_CPU);
     /* Nothing but the CPU can run a node of a CPU session: no audit. */
-    fm_status status = request->strict && !is_cpu
-                           ? fm_ort_audit(session->backend, session->library, options, request, error)
-                           : FM_OK;
+    fm_status status =
+        request->strict && !is_cpu ? fm_ort_audit(session->backend, session->library, options, request, error) : FM_OK;
     if (status == FM_OK) {
         status = create_routed(session, options, request, error);
     }
     if (status == FM_OK) {
         status = names_read(&session->names, session->library, session->session, request->name, error);
     }
-    /* Accelerators load half of their libraries and choose their kernels in the first run: what fails then must be known
-       while another provider can still be taken. */
+    /* Accelerators load half of their libraries and choose their kernels in the first run: what fails then must be
+       known while another provider can still be taken. */
     if (status == FM_OK && !is_cpu) {
         status = fm_ort_session_try(session->backend, session->library, session->session, request, error);
     }
@@ -201,8 +196,7 @@ static fm_status open_session(struct session *session, const struct runtime_opti
 }
 
 fm_status fm_ort_session_open(const struct ort_backend *backend, const struct runtime_options *options,
-                              const struct session_request *request, struct session **out, fm_error *error)
-{
+                              const struct session_request *request, struct session **out, fm_error *error) {
     struct provider_probe why = {0};
     fm_error failure = {0};
     struct session *session = fm_alloc(sizeof *session);
@@ -231,8 +225,7 @@ cleanup:
     return status;
 }
 
-void fm_ort_session_close(struct session *session)
-{
+void fm_ort_session_close(struct session *session) {
     if (!session) {
         return;
     }
@@ -249,20 +242,17 @@ void fm_ort_session_close(struct session *session)
     fm_free(session);
 }
 
-const char *fm_ort_session_detail(const struct session *session)
-{
+const char *fm_ort_session_detail(const struct session *session) {
     return session->detail;
 }
 
-size_t fm_ort_session_output_count(const struct session *session)
-{
+size_t fm_ort_session_output_count(const struct session *session) {
     return session->names.output_count;
 }
 
 /* ---------------------------------------------------------------- runs */
 
-fm_status fm_ort_run_open(struct session *session, struct run **run, fm_error *error)
-{
+fm_status fm_ort_run_open(struct session *session, struct run **run, fm_error *error) {
     *run = fm_alloc(sizeof **run);
     if (!*run) {
         return fm_fail(error, FM_OUT_OF_MEMORY, "no memory for a run of '%s'", session->name);
@@ -271,8 +261,7 @@ fm_status fm_ort_run_open(struct session *session, struct run **run, fm_error *e
     return FM_OK;
 }
 
-static void release_outputs(struct run *run)
-{
+static void release_outputs(struct run *run) {
     for (size_t i = 0; i < FM_MAX_OUTPUTS; i++) {
         if (run->outputs[i]) {
             run->session->library->api.ReleaseValue(run->outputs[i]);
@@ -281,16 +270,14 @@ static void release_outputs(struct run *run)
     }
 }
 
-static void release_input(struct run *run)
-{
+static void release_input(struct run *run) {
     if (run->input) {
         run->session->library->api.ReleaseValue(run->input);
         run->input = NULL;
     }
 }
 
-void fm_ort_run_close(struct run *run)
-{
+void fm_ort_run_close(struct run *run) {
     if (run) {
         release_outputs(run);
         release_input(run);
@@ -298,15 +285,13 @@ void fm_ort_run_close(struct run *run)
     }
 }
 
-static bool same_input(const struct run *run, const struct tensor *input)
-{
+static bool same_input(const struct run *run, const struct tensor *input) {
     const struct tensor *known = &run->input_shape;
     return run->input && known->bytes == input->bytes && known->dtype == input->dtype && known->rank == input->rank &&
            memcmp(known->dims, input->dims, (size_t)input->rank * sizeof input->dims[0]) == 0;
 }
 
-fm_status fm_ort_run_submit(struct run *run, const struct tensor *input, fm_error *error)
-{
+fm_status fm_ort_run_submit(struct run *run, const struct tensor *input, fm_error *error) {
     struct session *session = run->session;
     char what[320];
     release_outputs(run);
@@ -327,20 +312,21 @@ fm_status fm_ort_run_submit(struct run *run, const struct tensor *input, fm_erro
     return fm_ort_check(&session->library->api, failure, FM_PROVIDER_FAILED, error, what);
 }
 
-static fm_status describe_output(struct run *run, size_t index, struct tensor *output, fm_error *error)
-{
+static fm_status describe_output(struct run *run, size_t index, struct tensor *output, fm_error *error) {
     const struct ort_api *api = &run->session->library->api;
     static const char *const what = "cannot read an output from ONNX Runtime";
     struct ort_shape_info *info = NULL;
     int dtype = 0, is_tensor = 0;
     size_t rank = 0;
-    fm_status status = fm_ort_check(api, api->IsTensor(run->outputs[index], &is_tensor), FM_PROVIDER_FAILED, error, what);
+    fm_status status =
+        fm_ort_check(api, api->IsTensor(run->outputs[index], &is_tensor), FM_PROVIDER_FAILED, error, what);
     if (status == FM_OK && !is_tensor) {
         return fm_fail(error, FM_UNSUPPORTED, "output '%s' of '%s' is not a tensor", run->session->names.outputs[index],
                        run->session->name);
     }
     if (status == FM_OK) {
-        status = fm_ort_check(api, api->GetTensorTypeAndShape(run->outputs[index], &info), FM_PROVIDER_FAILED, error, what);
+        status =
+            fm_ort_check(api, api->GetTensorTypeAndShape(run->outputs[index], &info), FM_PROVIDER_FAILED, error, what);
     }
     if (status == FM_OK) {
         status = fm_ort_check(api, api->GetTensorElementType(info, &dtype), FM_PROVIDER_FAILED, error, what);
@@ -350,16 +336,17 @@ static fm_status describe_output(struct run *run, size_t index, struct tensor *o
     }
     *output = (struct tensor){.dtype = (enum dtype)dtype, .rank = (int)rank, .memory = FM_MEMORY_HOST};
     if (status == FM_OK && (rank > FM_MAX_RANK || fm_dtype_size((enum dtype)dtype) == 0)) {
-        status = fm_fail(error, FM_UNSUPPORTED, "output '%s' of '%s' has rank %zu and element type %d; rank up to %d and "
-                         "plain numbers are expected", run->session->names.outputs[index], run->session->name, rank, dtype,
-                         FM_MAX_RANK);
+        status = fm_fail(error, FM_UNSUPPORTED,
+                         "output '%s' of '%s' has rank %zu and element type %d; rank up to %d and "
+                         "plain numbers are expected",
+                         run->session->names.outputs[index], run->session->name, rank, dtype, FM_MAX_RANK);
     }
     if (status == FM_OK) {
         status = fm_ort_check(api, api->GetDimensions(info, output->dims, rank), FM_PROVIDER_FAILED, error, what);
     }
     if (status == FM_OK) {
-        status = fm_ort_check(api, api->GetTensorMutableData(run->outputs[index], &output->bytes), FM_PROVIDER_FAILED, error,
-                              what);
+        status = fm_ort_check(api, api->GetTensorMutableData(run->outputs[index], &output->bytes), FM_PROVIDER_FAILED,
+                              error, what);
     }
     if (status == FM_OK && !fm_tensor_size(output, &output->capacity)) {
         status = fm_fail(error, FM_PROVIDER_FAILED, "output '%s' of '%s' has an impossible shape",
@@ -371,12 +358,12 @@ static fm_status describe_output(struct run *run, size_t index, struct tensor *o
     return status;
 }
 
-fm_status fm_ort_run_wait(struct run *run, struct tensor *outputs, fm_error *error)
-{
+fm_status fm_ort_run_wait(struct run *run, struct tensor *outputs, fm_error *error) {
     fm_status status = FM_OK;
     for (size_t i = 0; i < run->session->names.output_count && status == FM_OK; i++) {
-        status = run->outputs[i] ? describe_output(run, i, &outputs[i], error)
-                                 : fm_fail(error, FM_INTERNAL, "wait without a submitted run of '%s'", run->session->name);
+        status = run->outputs[i]
+                     ? describe_output(run, i, &outputs[i], error)
+                     : fm_fail(error, FM_INTERNAL, "wait without a submitted run of '%s'", run->session->name);
     }
     return status;
 }

@@ -1,0 +1,113 @@
+/* facemill doctor: what this machine has, what works, and what to do about the rest. */
+#include "doctor.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const verdict_words[] = {"info", "good", "missing", "skipped", "bad"};
+static const char *const verdict_signs[] = {"    ", "ok  ", "--  ", "skip", "BAD "};
+
+void fm_doctor_section(struct doctor *doctor, const char *title)
+{
+    doctor->section = title;
+    if (doctor->output.table)
+        fm_text_add(&doctor->output.text, "%s\n", title);
+}
+
+void fm_doctor_add(struct doctor *doctor, enum verdict verdict, const char *name, const char *remedy, const char *format, ...)
+{
+    char words[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    doctor->bad += verdict == VERDICT_BAD;
+    remedy = remedy && remedy[0] ? remedy : NULL;
+    struct output *output = &doctor->output;
+    if (output->table) {
+        fm_text_add(&output->text, "  %s %-20s %s\n", verdict_signs[verdict], name, words);
+        if (remedy)
+            fm_text_add(&output->text, "%28s-> %s\n", "", remedy);
+        return;
+    }
+    fm_json_object_open(&output->json, NULL);
+    fm_json_string(&output->json, "section", doctor->section);
+    fm_json_string(&output->json, "name", name);
+    fm_json_string(&output->json, "verdict", verdict_words[verdict]);
+    fm_json_string(&output->json, "detail", words);
+    fm_json_string(&output->json, "remedy", remedy);
+    fm_json_object_close(&output->json);
+    fm_output_end_line(output);
+}
+
+static void add_provider(const fm_provider_info *info, void *user)
+{
+    struct doctor *doctor = user;
+    doctor->providers += info->available;
+    if (info->available)
+        fm_doctor_add(doctor, VERDICT_GOOD, info->name, NULL, "%s", info->detail);
+    else
+        fm_doctor_add(doctor, VERDICT_MISSING, info->name, info->remedy, "%s", info->reason);
+}
+
+static fm_status add_providers(struct doctor *doctor, fm_error *error)
+{
+    struct engine_settings settings;
+    fm_status status = fm_program_settings(&settings, &doctor->program->config, error);
+    fm_doctor_section(doctor, "providers");
+    if (!status)
+        fm_providers_visit(&settings.options, add_provider, doctor);
+    fm_program_settings_reset(&settings);
+    return status;
+}
+
+static void add_pack(const char *name, const char *path, const char *reason, void *user)
+{
+    fm_doctor_add(user, VERDICT_INFO, name, NULL, "%s (%s)", path, reason);
+}
+
+static void add_packs(struct doctor *doctor)
+{
+    char source[64];
+    const char *named = fm_config_text(&doctor->program->config, OPT_PACK);
+    fm_doctor_section(doctor, "packs");
+    if (named)
+        fm_doctor_add(doctor, VERDICT_INFO, named, NULL, "named by %s", fm_config_source(&doctor->program->config, OPT_PACK, source));
+    fm_packs_visit(add_pack, doctor);
+}
+
+/* The last finding: what all of it means. */
+static int conclude(struct doctor *doctor)
+{
+    fm_doctor_section(doctor, "verdict");
+    if (doctor->providers == 0)
+        fm_doctor_add(doctor, VERDICT_BAD, "networks", "see the remedies under providers", "no provider can run networks here");
+    if (doctor->bad > (doctor->providers == 0))
+        fm_doctor_add(doctor, VERDICT_BAD, "self-test", "report the lines marked bad", "%d checks failed", doctor->bad);
+    if (doctor->bad == 0)
+        fm_doctor_add(doctor, VERDICT_GOOD, "facemill", NULL, "%d providers can run networks, every check made passed", doctor->providers);
+    return doctor->providers == 0 ? EXIT_UNAVAILABLE : doctor->bad ? EXIT_CHECK : EXIT_DONE;
+}
+
+int fm_command_doctor(struct program *program)
+{
+    struct doctor doctor = {.program = program};
+    fm_error error = {0};
+    if (program->config.argument_count)
+        return fm_complain_usage(&program->config, "'%s': doctor takes no arguments", program->config.arguments[0]);
+    if (fm_output_open(&doctor.output, &program->config, &error))
+        return fm_complain(&error);
+    fm_doctor_machine(&doctor);
+    fm_doctor_accelerators(&doctor);
+    fm_status status = add_providers(&doctor, &error);
+    fm_doctor_libraries(&doctor);
+    add_packs(&doctor);
+    int code = EXIT_DONE;
+    if (!status) {
+        fm_doctor_selftest(&doctor);
+        code = conclude(&doctor);
+    }
+    (void)!fm_output_close(&doctor.output, error.status == FM_OK, &error); /* its words are in `error` */
+    return error.status ? fm_complain(&error) : code;
+}

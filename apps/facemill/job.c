@@ -1,0 +1,368 @@
+/* Job: the main thread walks the inputs and submits them, the engine's threads answer in any order, one writer turns
+   the answers into records in the order of the inputs. Between them is a ring of slots, so that memory does not depend
+   on the number of inputs; slots keep their buffers from image to image. */
+#include "job.h"
+
+#include "base/os.h"
+#include "progress.h"
+#include "sources.h"
+#include "summary.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define QUEUE_DEPTH 64        /* the engine's own default */
+#define QUEUE_DEPTH_PIXELS 16 /* decoded images stay in memory until they are written */
+
+struct job;
+
+struct slot {
+    struct job *job;
+    struct text path;
+    struct buffer bytes; /* standard input */
+    fm_result *result;   /* NULL when the input never reached the engine */
+    fm_error error;
+    bool done;           /* under job->mutex, like what it guards */
+};
+
+struct job {
+    struct program *program;
+    const struct job_kind *kind;
+    struct sources sources;
+    fm_engine *engine;
+    struct output output;
+    struct progress progress;
+    fm_call_options call;
+    struct slot *slots;
+    size_t capacity;
+    struct os_mutex mutex;
+    struct os_cond ready, room;
+    size_t head, tail; /* slots head..tail are in flight; counted without end, taken modulo capacity */
+    bool ended;        /* no further inputs */
+    bool failed;       /* the writer gave up: records are dropped, inputs are not read */
+    fm_error error;    /* why */
+};
+
+/* ---- the engine's threads */
+
+static void slot_done(struct slot *slot)
+{
+    struct job *job = slot->job;
+    fm_mutex_lock(&job->mutex);
+    slot->done = true;
+    if (slot == &job->slots[job->head % job->capacity])
+        fm_cond_signal(&job->ready);
+    fm_mutex_unlock(&job->mutex);
+}
+
+static void on_result(fm_result *result, void *user)
+{
+    struct slot *slot = user;
+    slot->result = result;
+    slot_done(slot);
+}
+
+/* ---- the main thread: inputs in */
+
+static struct slot *slot_take(struct job *job, const char *path)
+{
+    fm_mutex_lock(&job->mutex);
+    while (job->tail - job->head == job->capacity && !job->failed)
+        fm_cond_wait(&job->room, &job->mutex);
+    bool stop = job->failed || atomic_load(&job->program->interrupted);
+    struct slot *slot = stop ? NULL : &job->slots[job->tail % job->capacity];
+    if (slot) {
+        slot->result = NULL;
+        slot->error = (fm_error){0};
+        slot->done = false;
+        fm_text_clear(&slot->path);
+        fm_text_add_bytes(&slot->path, path, strlen(path));
+        job->tail++;
+    }
+    fm_mutex_unlock(&job->mutex);
+    return slot;
+}
+
+static void slot_submit(struct slot *slot, const fm_input *input)
+{
+    struct job *job = slot->job;
+    if (slot->path.failed)
+        fm_fail(&slot->error, FM_OUT_OF_MEMORY, "out of memory for an input's name");
+    else if (fm_submit(job->engine, input, &job->call, on_result, slot, NULL, &slot->error) == FM_OK)
+        return;
+    slot_done(slot);
+}
+
+static bool submit_file(const char *path, void *user)
+{
+    struct slot *slot = slot_take(user, path);
+    fm_input input = fm_input_file(path);
+    if (slot)
+        slot_submit(slot, &input);
+    return slot != NULL;
+}
+
+static bool submit_standard_input(void *user)
+{
+    struct job *job = user;
+    struct slot *slot = slot_take(job, "-");
+    uint64_t limit = (uint64_t)fm_config_integer(&job->program->config, OPT_MAX_FILE_SIZE);
+    uint8_t piece[16384];
+    size_t got;
+    if (!slot)
+        return false;
+    slot->bytes.size = 0;
+    while ((got = fread(piece, 1, sizeof piece, stdin)) > 0 && !slot->error.status) {
+        if (slot->bytes.size + got > limit)
+            fm_fail(&slot->error, FM_LIMIT, "standard input is longer than --max-file-size, %llu bytes", (unsigned long long)limit);
+        else if (!fm_buffer_append(&slot->bytes, piece, got, 0))
+            fm_fail(&slot->error, FM_OUT_OF_MEMORY, "out of memory while reading standard input");
+    }
+    if (!slot->error.status && slot->bytes.size == 0)
+        fm_fail(&slot->error, FM_BAD_IMAGE, "standard input is empty; expected one encoded image");
+    fm_input input = fm_input_encoded(slot->bytes.bytes, slot->bytes.size);
+    if (slot->error.status)
+        slot_done(slot);
+    else
+        slot_submit(slot, &input);
+    return true;
+}
+
+static bool submit_failed(const char *path, const fm_error *error, void *user)
+{
+    struct slot *slot = slot_take(user, path);
+    if (slot) {
+        slot->error = *error;
+        slot_done(slot);
+    }
+    return slot != NULL;
+}
+
+/* ---- the writer: records out */
+
+/* Wait for the oldest slot; NULL when there will be none. Before waiting, what is written so far goes out. */
+static struct slot *next_done(struct job *job)
+{
+    bool flushed = false;
+    fm_mutex_lock(&job->mutex);
+    for (;;) {
+        struct slot *slot = &job->slots[job->head % job->capacity];
+        if (job->head < job->tail && slot->done) {
+            fm_mutex_unlock(&job->mutex);
+            return slot;
+        }
+        if (job->ended && job->head == job->tail)
+            break;
+        if (!flushed && !job->failed && job->output.text.length) {
+            fm_mutex_unlock(&job->mutex);
+            if (job->output.terminal)
+                fm_progress_hide(&job->progress);
+            fm_status status = fm_output_flush(&job->output, &job->error);
+            fm_mutex_lock(&job->mutex);
+            job->failed = job->failed || status || job->output.reader_gone;
+            fm_cond_signal(&job->room);
+            flushed = true;
+        } else {
+            fm_cond_wait(&job->ready, &job->mutex);
+        }
+    }
+    fm_mutex_unlock(&job->mutex);
+    return NULL;
+}
+
+static void write_slot(struct job *job, struct slot *slot)
+{
+    struct record_options record = job->kind->record;
+    const char *path = fm_text_chars(&slot->path);
+    fm_status status = slot->result ? fm_result_status(slot->result) : slot->error.status;
+    bool write = !job->failed;
+    if (write && !status && job->kind->finish && job->kind->finish(path, slot->result, &record, job->kind->user, &job->error)) {
+        fm_mutex_lock(&job->mutex);
+        job->failed = true;
+        fm_mutex_unlock(&job->mutex);
+        write = false;
+    }
+    if (write && slot->result)
+        fm_record_result(&job->output, path, slot->result, &record);
+    else if (write)
+        fm_record_error(&job->output, path, status, slot->error.message);
+    if (write)
+        fm_progress_add(&job->progress, slot->result ? fm_result_face_count(slot->result) : 0, status != FM_OK);
+    fm_result_free(slot->result);
+    slot->result = NULL;
+}
+
+static void writer_run(void *argument)
+{
+    struct job *job = argument;
+    struct slot *slot;
+    while ((slot = next_done(job)) != NULL) {
+        write_slot(job, slot);
+        fm_mutex_lock(&job->mutex);
+        job->head++;
+        fm_cond_signal(&job->room);
+        fm_mutex_unlock(&job->mutex);
+    }
+}
+
+/* ---- progress: how many inputs there will be */
+
+struct count {
+    struct progress *progress;
+    uint64_t images;
+};
+
+static bool count_one(struct count *count)
+{
+    count->images++;
+    fm_mutex_lock(&count->progress->mutex);
+    bool quit = count->progress->quit;
+    fm_mutex_unlock(&count->progress->mutex);
+    return !quit;
+}
+
+static bool count_file(const char *path, void *user)
+{
+    (void)path;
+    return count_one(user);
+}
+
+static bool count_standard_input(void *user)
+{
+    return count_one(user);
+}
+
+static bool count_failed(const char *path, const fm_error *error, void *user)
+{
+    (void)path, (void)error;
+    return count_one(user);
+}
+
+static uint64_t count_sources(void *user)
+{
+    struct job *job = user;
+    struct count count = {.progress = &job->progress};
+    for (size_t i = 0; i < job->sources.list_count; i++) {
+        if (strcmp(job->sources.lists[i], "-") == 0)
+            return 0; /* it can be read once only */
+    }
+    fm_sources_walk(&job->sources, &(struct source_visitor){count_file, count_standard_input, count_failed, &count});
+    return count.images;
+}
+
+/* ---- the whole */
+
+static fm_status job_open(struct job *job, fm_error *error)
+{
+    const struct config *config = &job->program->config;
+    struct engine_settings settings;
+    fm_status status = fm_program_settings(&settings, config, error);
+    if (status)
+        goto cleanup;
+    if (!settings.options.queue_depth)
+        settings.options.queue_depth = job->kind->keep_pixels ? QUEUE_DEPTH_PIXELS : QUEUE_DEPTH;
+    settings.options.log = fm_progress_log;
+    settings.options.log_user = &job->progress;
+    /* Twice the engine's queue: it stays full while the writer is busy with one image. */
+    job->capacity = (size_t)settings.options.queue_depth * (job->kind->keep_pixels ? 1 : 2);
+    job->slots = fm_alloc_array(job->capacity, sizeof *job->slots);
+    if (!job->slots) {
+        status = fm_fail(error, FM_OUT_OF_MEMORY, "out of memory for %zu inputs in flight", job->capacity);
+        goto cleanup;
+    }
+    for (size_t i = 0; i < job->capacity; i++)
+        job->slots[i].job = job;
+    job->call = (fm_call_options){.struct_size = sizeof job->call,
+                                  .compute = job->kind->compute,
+                                  .deadline_ms = (uint32_t)fm_config_integer(config, OPT_DEADLINE),
+                                  .keep_pixels = job->kind->keep_pixels};
+    status = fm_engine_open(&settings.options, &job->engine, error);
+    if (!status)
+        status = fm_output_open(&job->output, config, error);
+cleanup:
+    fm_program_settings_reset(&settings);
+    return status;
+}
+
+static fm_status job_work(struct job *job)
+{
+    struct os_thread writer;
+    struct source_visitor visitor = {submit_file, submit_standard_input, submit_failed, job};
+    fm_record_header(&job->output);
+    if (!fm_config_flag(&job->program->config, OPT_QUIET) && fm_is_terminal(2))
+        fm_progress_start(&job->progress, count_sources, job);
+    if (!fm_thread_start(&writer, "writer", writer_run, job))
+        return fm_fail(&job->error, FM_INTERNAL, "cannot start a thread");
+    fm_sources_walk(&job->sources, &visitor);
+    fm_mutex_lock(&job->mutex);
+    job->ended = true;
+    fm_cond_signal(&job->ready);
+    fm_mutex_unlock(&job->mutex);
+    fm_thread_join(&writer);
+    fm_progress_stop(&job->progress);
+    return job->error.status;
+}
+
+/* Output closed, summary said; the exit code. */
+static int job_conclude(struct job *job, uint64_t start_ns)
+{
+    const struct config *config = &job->program->config;
+    const char *summary_file = fm_config_text(config, OPT_SUMMARY);
+    int interrupted = atomic_load(&job->program->interrupted);
+    bool complete = !interrupted && !job->error.status;
+    struct summary summary = {.images = job->progress.images,
+                              .faces = job->progress.faces,
+                              .errors = job->progress.errors,
+                              .interrupted = interrupted};
+    (void)!fm_output_close(&job->output, complete, &job->error); /* its words are in job->error */
+    summary.seconds = (double)(fm_clock_ns() - start_ns) * 1e-9;
+    if (summary_file)
+        (void)!fm_summary_write(&summary, job->engine, summary_file, &job->error);
+    if (job->error.status) {
+        fm_complain(&job->error);
+        return EXIT_INTERNAL;
+    }
+    if (!fm_config_flag(config, OPT_QUIET) && !job->output.reader_gone)
+        fm_summary_print(&summary, job->engine, fm_config_text(config, OPT_PROVIDER) != NULL);
+    if (interrupted)
+        return 128 + interrupted;
+    return summary.errors ? EXIT_INPUTS : EXIT_DONE;
+}
+
+static void job_reset(struct job *job)
+{
+    fm_engine_close(job->engine);
+    for (size_t i = 0; job->slots && i < job->capacity; i++) {
+        fm_text_reset(&job->slots[i].path);
+        fm_buffer_reset(&job->slots[i].bytes);
+    }
+    fm_free(job->slots);
+    fm_progress_reset(&job->progress);
+    fm_cond_reset(&job->ready);
+    fm_cond_reset(&job->room);
+    fm_mutex_reset(&job->mutex);
+}
+
+int fm_job_run(struct program *program, const struct job_kind *kind)
+{
+    struct job job = {.program = program, .kind = kind, .sources = fm_sources_from(&program->config)};
+    int code;
+    if (job.sources.path_count + job.sources.list_count == 0)
+        return fm_complain_usage(&program->config, "no input; name files or folders, '-' for an image on standard input, or "
+                                                   "--from-file LIST");
+    if (fm_sources_standard_input_uses(&job.sources) > 1)
+        return fm_complain_usage(&program->config, "standard input ('-') can be read once only, as an image or as a list");
+    fm_mutex_init(&job.mutex);
+    fm_cond_init(&job.ready);
+    fm_cond_init(&job.room);
+    fm_progress_init(&job.progress);
+    if (job_open(&job, &job.error)) {
+        code = fm_complain(&job.error);
+    } else {
+        uint64_t start_ns = fm_clock_ns();
+        (void)!job_work(&job);
+        code = job_conclude(&job, start_ns);
+    }
+    job_reset(&job);
+    return code;
+}

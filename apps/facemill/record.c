@@ -1,0 +1,151 @@
+/* Record: the line of jsonl that other programs read, and the table for eyes. Coordinates are those of the upright
+   image; faces come in the result's order. */
+#include "record.h"
+
+#include "base/os.h"
+
+#include <string.h>
+
+#define PATH_COLUMN 36
+
+void fm_json_floats(struct json *json, const char *key, const float *values, size_t count)
+{
+    fm_json_array_open(json, key);
+    for (size_t i = 0; i < count; i++)
+        fm_json_float(json, NULL, values[i]);
+    fm_json_array_close(json);
+}
+
+/* Little-endian whatever the machine is. */
+static void add_base64(struct json *json, const char *key, const float *values, size_t count)
+{
+    enum { CHUNK = 96 }; /* a multiple of 3 values: the pieces of base64 join without padding */
+    uint8_t bytes[CHUNK * 4];
+    fm_json_string(json, key, "");
+    json->text->length--; /* the closing quote comes after the digits */
+    for (size_t done = 0; done < count; done += CHUNK) {
+        size_t n = count - done < CHUNK ? count - done : CHUNK;
+        for (size_t i = 0; i < n; i++) {
+            uint32_t bits;
+            memcpy(&bits, &values[done + i], sizeof bits);
+            for (int k = 0; k < 4; k++)
+                bytes[4 * i + (size_t)k] = (uint8_t)(bits >> (8 * k));
+        }
+        fm_text_add_base64(json->text, bytes, n * 4);
+    }
+    fm_text_add_bytes(json->text, "\"", 1);
+}
+
+static void add_face(struct json *json, const fm_face *face, size_t index, const struct record_options *options)
+{
+    fm_json_object_open(json, NULL);
+    fm_json_floats(json, "box", face->box, 4);
+    fm_json_float(json, "score", face->score);
+    fm_json_array_open(json, "landmarks");
+    for (int k = 0; k < 5; k++)
+        fm_json_floats(json, NULL, face->landmarks[k], 2);
+    fm_json_array_close(json);
+    if (face->embedding && options->embedding == EMBEDDING_ARRAY)
+        fm_json_floats(json, "embedding", face->embedding, (size_t)face->embedding_size);
+    if (face->embedding && options->embedding == EMBEDDING_BASE64)
+        add_base64(json, "embedding", face->embedding, (size_t)face->embedding_size);
+    if (face->embedding && options->embedded)
+        fm_json_float(json, "embedding_norm", face->embedding_norm);
+    if (options->crops)
+        fm_json_string(json, "crop", options->crops[index]);
+    fm_json_object_close(json);
+}
+
+/* The end of a path, which tells more than its beginning; starts at a whole character of UTF-8. */
+static const char *path_tail(const char *path, int width, const char **dots)
+{
+    size_t length = strlen(path);
+    *dots = "";
+    if (length <= (size_t)width)
+        return path;
+    *dots = "...";
+    path += length - (size_t)width + 3;
+    while ((*path & 0xC0) == 0x80)
+        path++;
+    return path;
+}
+
+static void start_row(struct output *output, const char *path)
+{
+    const char *dots = "";
+    const char *tail = path_tail(path, PATH_COLUMN, &dots);
+    fm_text_add(&output->text, "%s%-*s ", dots, PATH_COLUMN - (int)strlen(dots), tail);
+}
+
+void fm_record_header(struct output *output)
+{
+    if (output->table)
+        fm_text_add(&output->text, "%-*s %9s %4s %5s  %-27s %6s\n", PATH_COLUMN, "image", "size", "face", "score", "box x1 y1 x2 y2",
+                    "norm");
+}
+
+static void add_rows(struct output *output, const char *path, const fm_result *result, const struct record_options *options)
+{
+    size_t count = fm_result_face_count(result);
+    struct text *text = &output->text;
+    for (size_t i = 0; i < count || i == 0; i++) {
+        const fm_face *face = fm_result_face(result, i);
+        start_row(output, i ? "" : path);
+        if (i)
+            fm_text_add(text, "%9s ", "");
+        else
+            fm_text_add(text, "%4dx%-4d ", fm_result_width(result), fm_result_height(result));
+        if (!face) {
+            fm_text_add(text, "%4s\n", "none");
+            break;
+        }
+        fm_text_add(text, "%4zu %5.3f  %6.1f %6.1f %6.1f %6.1f", i + 1, (double)face->score, (double)face->box[0],
+                    (double)face->box[1], (double)face->box[2], (double)face->box[3]);
+        if (face->embedding && options->embedded)
+            fm_text_add(text, " %6.2f", (double)face->embedding_norm);
+        if (options->crops)
+            fm_text_add(text, "  %s", options->crops[i]);
+        fm_text_add(text, "\n");
+    }
+}
+
+void fm_record_result(struct output *output, const char *path, const fm_result *result, const struct record_options *options)
+{
+    struct json *json = &output->json;
+    if (fm_result_status(result)) {
+        fm_record_error(output, path, fm_result_status(result), fm_result_message(result));
+        return;
+    }
+    if (output->table) {
+        add_rows(output, path, result, options);
+        return;
+    }
+    fm_json_object_open(json, NULL);
+    fm_json_string(json, "path", path);
+    fm_json_integer(json, "width", fm_result_width(result));
+    fm_json_integer(json, "height", fm_result_height(result));
+    fm_json_array_open(json, "faces");
+    for (size_t i = 0; i < fm_result_face_count(result); i++)
+        add_face(json, fm_result_face(result, i), i, options);
+    fm_json_array_close(json);
+    fm_json_object_close(json);
+    fm_output_end_line(output);
+}
+
+void fm_record_error(struct output *output, const char *path, fm_status status, const char *message)
+{
+    struct json *json = &output->json;
+    if (output->table) {
+        start_row(output, path);
+        fm_text_add(&output->text, "error: %s: %s\n", fm_status_name(status), message);
+        return;
+    }
+    fm_json_object_open(json, NULL);
+    fm_json_string(json, "path", path);
+    fm_json_object_open(json, "error");
+    fm_json_string(json, "code", fm_status_name(status));
+    fm_json_string(json, "message", message);
+    fm_json_object_close(json);
+    fm_json_object_close(json);
+    fm_output_end_line(output);
+}

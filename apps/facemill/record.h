@@ -1,0 +1,21 @@
+/* What one image becomes in the output: a JSON line, or rows of a table. */
+#ifndef FM_RECORD_H
+#define FM_RECORD_H
+
+#include "output.h"
+
+enum embedding_form { EMBEDDING_NONE = 0, EMBEDDING_ARRAY = 1, EMBEDDING_BASE64 = 2 };
+
+struct record_options {
+    enum embedding_form embedding;
+    bool embedded;            /* embeddings were computed: their norms are shown */
+    const char *const *crops; /* crop: the file of each face; NULL */
+};
+void fm_record_header(struct output *output);
+/* A good or failed result. */
+void fm_record_result(struct output *output, const char *path, const fm_result *result, const struct record_options *options);
+void fm_record_error(struct output *output, const char *path, fm_status status, const char *message);
+/* "[x,y,...]" with the shortest digits that read back. */
+void fm_json_floats(struct json *json, const char *key, const float *values, size_t count);
+
+#endif

@@ -1,0 +1,60 @@
+#!/bin/sh
+# test.sh: set up, build, and run every test there is: the plain build, a build without codecs, the sanitizers, the
+# fuzzers for a moment, the include table, aarch64 under emulation. Logs stay in build/test-logs. Ends with
+# "N passed, N failed, N skipped".
+set -eu
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+cd "$root"
+logs=$root/build/test-logs
+jobs=$(nproc 2>/dev/null || echo 2)
+began=$(date +%s)
+if [ -z "${FM_SHARED:-}" ] && [ -d "$root/../shared" ]; then
+    FM_SHARED=$(cd "$root/../shared" && pwd); export FM_SHARED
+fi
+
+sh scripts/setup.sh --tests
+rm -rf "$logs"
+mkdir -p "$logs"
+
+# step NAME COMMAND...: run it into a log; remember and show how it ended, with the end of the log.
+step() {
+    name=$1; shift
+    start=$(date +%s)
+    ended=pass
+    "$@" >"$logs/$name.log" 2>&1 || ended=fail
+    echo "$name $ended" >>"$logs/steps"
+    printf '== %s: %s (%s s)\n' "$name" "$ended" "$(($(date +%s) - start))"
+    if [ "$ended" = fail ]; then tail -n 80 "$logs/$name.log"; fi
+    grep -E '^([0-9]+% tests passed|Total Test time)|^=+ .* (passed|failed).* =+$' "$logs/$name.log" || true
+}
+
+# Address space layout can be too random for the thread sanitizer's shadow memory (vm.mmap_rnd_bits above 28).
+unrandomised=
+setarch -R true 2>/dev/null && unrandomised="setarch -R"
+
+build() { # PRESET
+    step "configure-$1" cmake --preset "$1"
+    [ "$ended" = pass ] && step "build-$1" cmake --build --preset "$1" --parallel "$jobs"
+    [ "$ended" = pass ]
+}
+
+build_and_test() { # PRESET CTEST-OPTIONS...
+    preset=$1; shift
+    build "$preset" || return 0
+    # shellcheck disable=SC2086 # nothing or two words
+    step "$preset" $unrandomised ctest --preset "$preset" --parallel "$jobs" --output-junit "$logs/$preset.xml" \
+        --test-output-size-passed 4194304 --test-output-size-failed 4194304 "$@"
+}
+
+build_and_test tests
+if build minimal; then
+    step no-codecs build-minimal/apps/facemill/facemill version
+fi
+build_and_test asan
+build_and_test tsan --label-regex '^(unit|engine|providers)$'
+step fuzz sh scripts/fuzz.sh 20
+step includes python3 scripts/check_includes.py
+step aarch64 sh scripts/cross_aarch64.sh
+
+printf '\n== all steps: %s s\n' "$(($(date +%s) - began))"
+python3 scripts/count_results.py "$logs"

@@ -1,0 +1,139 @@
+"""What goes wrong: error records, exit codes, full disks, closed pipes, interrupts."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import numbered_squares, png
+
+
+def test_one_bad_image_is_a_record_and_never_the_end(working, folder, pictures):
+    (folder / "b1.png").write_bytes(b"this is no picture")
+    (folder / "b2.png").write_bytes(pictures[2][:len(pictures[2]) // 2])
+    (folder / "b3.png").write_bytes(b"")
+    ran = working("detect", folder, folder / "missing.png", code=1)
+    by_name = {os.path.basename(record["path"]): record for record in ran.records}
+    assert list(by_name) == ["a.png", "b.PNG", "b1.png", "b2.png", "b3.png", "c.png", "missing.png"]
+    assert list(by_name["b1.png"]) == ["path", "error"] and list(by_name["b1.png"]["error"]) == ["code", "message"]
+    codes = {name: record["error"]["code"] for name, record in by_name.items() if "error" in record}
+    assert codes["b1.png"] == codes["b3.png"] == "bad_image"
+    assert codes["b2.png"] in ("truncated", "bad_image") and codes["missing.png"] == "not_found"
+    assert len(by_name["c.png"]["faces"]) == 3 and "4 errors" in ran.summary_line
+    table = working("detect", folder, "--format", "table", code=1).out
+    assert "error: bad_image" in table
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads everything and setpriv is not there")
+def test_unreadable_file_and_folder(working, folder):
+    (folder / "b.PNG").chmod(0)
+    (folder / "sub").chmod(0)
+    for path in (folder, *folder.parents):
+        if path.stat().st_uid == os.geteuid() and path != path.parent and str(path).count("/") > 1:
+            path.chmod(0o755)
+    (folder / "sub").chmod(0)
+    command = [working.program, "detect", "--recursive", str(folder)]
+    if os.geteuid() == 0:
+        probe = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", "test", "-r", str(folder / "a.png")])
+        model = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", "test", "-x", working.program])
+        runtime = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", "test", "-r", working.environment["FM_ORT_LIBRARY"]])
+        pack = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", "ls", working.environment["FM_PACK"]], stdout=subprocess.DEVNULL)
+        if probe.returncode or model.returncode or runtime.returncode or pack.returncode:
+            pytest.skip("another user cannot reach the test's files here")
+        command = ["setpriv", "--reuid=65534", "--clear-groups"] + command
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=working.environment, timeout=60)
+    (folder / "sub").chmod(0o755)
+    records = {os.path.basename(r["path"]): r for r in map(json.loads, done.stdout.decode().splitlines())}
+    assert done.returncode == 1
+    assert records["b.PNG"]["error"]["code"] == "io" and records["sub"]["error"]["code"] == "io"
+    assert len(records["c.png"]["faces"]) == 3
+
+
+def test_full_disk(working, folder, tmp_path):
+    ran = working("detect", folder, "--output", "/dev/full", code=5)
+    assert "/dev/full" in ran.err and "No space left" in ran.err
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([working.program, "detect", str(folder)], stdout=full, stderr=subprocess.PIPE,
+                              env=working.environment, timeout=60)
+    assert done.returncode == 5 and b"standard output" in done.stderr
+    working("version", "--output", "/dev/full", code=5)
+    assert "nowhere" in working("detect", folder, "--output", "/nowhere/x", code=5).err
+    assert "folder" in working("detect", folder, "--output", tmp_path, code=5).err
+    assert "/nowhere" in working("detect", folder, "--summary", "/nowhere/s.json", code=5).err
+    (tmp_path / "file").write_text("")
+    working("detect", folder, "--draw", tmp_path / "file" / "x", code=5)
+
+
+def test_closed_pipe_ends_quietly(working, folder):
+    process = subprocess.Popen([working.program, "analyze"] + [str(folder)] * 200, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env=working.environment)
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read().decode()
+    assert process.wait(timeout=60) == 0 and err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_finishes_what_is_in_flight(working, folder, tmp_path, number):
+    out = tmp_path / "out.jsonl"
+    process = subprocess.Popen([working.program, "analyze", "--output", str(out), "--summary", str(tmp_path / "s.json"),
+                                "--from-file", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=working.environment)
+    process.stdin.write(b"%s\n" % os.fsencode(folder / "c.png") * 20)
+    process.stdin.flush()
+    part = tmp_path / "out.jsonl.part"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (part.exists() and part.read_bytes().count(b"\n") >= 20):
+        time.sleep(0.02)
+    process.send_signal(number)
+    time.sleep(0.2)
+    try:
+        process.stdin.write(b"%s\n" % os.fsencode(folder / "c.png") * 1000)
+        process.stdin.close()
+    except BrokenPipeError:
+        pass
+    err = process.stderr.read().decode()
+    assert process.wait(timeout=60) == 128 + number
+    lines = part.read_text().splitlines()
+    assert not out.exists() and 20 <= len(lines) < 1020 and all("faces" in json.loads(line) for line in lines)
+    assert "interrupted" in err.splitlines()[-1]
+    assert json.loads((tmp_path / "s.json").read_text())["interrupted"] is True
+
+
+def test_second_interrupt_stops_at_once(working):
+    process = subprocess.Popen([working.program, "analyze", "--from-file", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, env=working.environment)
+    time.sleep(1)  # it waits for its list, which never comes
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 130
+
+
+def test_no_runtime_is_3_with_the_remedy(facemill, folder, make_pack):
+    for command in (["analyze", folder], ["compare", folder / "a.png", folder / "b.PNG"], ["bench", "--iterations", "1"],
+                    ["models", "verify"], ["validate", "ort:cpu", "ort:cpu", "--images", folder],
+                    ["crop", folder, "--dir", folder / "crops"]):
+        ran = facemill(*command, "--pack", make_pack("stock"), "--ort-library", "/nowhere/libonnxruntime.so", code=3)
+        assert "onnxruntime" in ran.err.lower() and "/nowhere/libonnxruntime.so" in ran.err, ran.err
+
+
+def test_no_pack_is_3(working, folder, tmp_path):
+    ran = working("analyze", folder, "--pack", "no_such_pack", code=3)
+    assert "no_such_pack" in ran.err
+    (tmp_path / "empty").mkdir()
+    assert "empty" in working("analyze", folder, "--pack", tmp_path / "empty", code=3).err
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.onnx").write_bytes(b"\x08\x07garbage")
+    working("analyze", folder, "--pack", tmp_path / "bad", code=3)
+    assert "FM_PACK" in working("analyze", folder, FM_PACK="/nowhere", code=3).err
+
+
+def test_deadline_is_an_error_record(working, folder):
+    (folder / "big.png").write_bytes(png(numbered_squares(1), side=4800))
+    records = working("detect", *[folder / "big.png"] * 4, "--deadline", 1, code=1).records
+    assert {record["error"]["code"] for record in records if "error" in record} == {"deadline"}

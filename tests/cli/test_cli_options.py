@@ -1,0 +1,171 @@
+"""The option table from outside: precedence of every option, spellings, refusals, help. No runtime is needed."""
+
+import json
+
+import pytest
+
+COMMANDS = ["analyze", "detect", "compare", "crop", "models", "providers", "doctor", "bench", "validate", "version"]
+
+# What others build on is spelled exactly so.
+PROMISED = """pack provider policy provider-option ort-library device gpu-mem-limit precision threads batch det-size det-threshold
+max-faces face-metric min-face format embedding output summary draw from-file recursive quiet log-level config""".split()
+ALIASES = {"min-confidence": "det-threshold", "min-face-size": "min-face", "batch-size": "batch"}
+
+
+def printed(ran):
+    return {row["option"]: row for row in json.loads(ran.out)["options"]}
+
+
+def samples(row):
+    """Three different good values of an option, by its type."""
+    if row["type"] == "flag":
+        return ["yes", "no", "yes"]
+    if row["type"] == "choice":
+        words = row["choices"].split("|")
+        return [words[i % len(words)] for i in (1, 0, len(words) - 1)]
+    if row["type"] in ("integer", "number"):
+        low, high = row["low"], row["high"]
+        step = 112 if row["option"] == "size" else max(1, (high - low) // 10) if row["type"] == "integer" else (high - low) / 10
+        return ["%g" % (low + step * i) if row["type"] == "number" else "%d" % (low + step * i) for i in (1, 2, 3)]
+    return {"bytes": ["3M", "5K", "7"], "sizes": ["128", "128,640", "320"], "device": ["1", "cpu", "2"],
+            "pair": ["ort:cuda:a=1", "ort:cpu:b=2", "p:c="], "text": ["x", "y y", "z"], "list": ["x", "y", "z"]}[row["type"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_precedence_of_every_option(facemill, tmp_path, command):
+    """Command line over environment over config file over default, for each row of the table."""
+    rows = printed(facemill(command, "--print-config"))
+    assert rows
+    for name, row in rows.items():
+        if name in ("config", "print-config"):
+            continue
+        in_file, in_environment, on_line = samples(row)
+        config = tmp_path / "config"
+        config.write_text("# a comment\n\n%s = %s\n" % (name, in_file))
+        variable = "FM_" + name.upper().replace("-", "_")
+        assert row["environment"] == variable and row["source"] == "default" and row["value"] == row["default"], name
+        steps = [((), {}, in_file, "config"), ((), {variable: in_environment}, in_environment, "environment"),
+                 (("--%s=%s" % (name, on_line),), {variable: in_environment}, on_line, "command")]
+        for arguments, environment, value, source in steps:
+            ran = facemill(command, "--config", config, "--print-config", *arguments, **environment)
+            seen = printed(ran)[name]
+            wanted = [value] if row["type"] in ("pair", "list") else value
+            assert (seen["value"], seen["source"]) == (wanted, source), name
+
+
+def test_every_promised_option_is_there(facemill):
+    rows = printed(facemill("analyze", "--print-config"))
+    assert not [name for name in PROMISED if name not in rows]
+    for alias, name in ALIASES.items():
+        value = samples(rows[name])[0]
+        assert rows[name]["alias"] == alias
+        assert printed(facemill("analyze", "--" + alias, value, "--print-config"))[name]["value"] == value
+        variable = "FM_" + alias.upper().replace("-", "_")
+        assert printed(facemill("analyze", "--print-config", **{variable: value}))[name]["value"] == value
+
+
+def test_spellings(facemill):
+    for arguments in (["--threads", "3"], ["--threads=3"]):
+        assert printed(facemill("analyze", "--print-config", *arguments))["threads"]["value"] == "3"
+    ran = facemill("analyze", "--print-config", "--recursive", "--no-recursive", "--", "--threads", "-")
+    assert printed(ran)["recursive"]["value"] == "no"
+    assert json.loads(ran.out)["arguments"] == ["--threads", "-"]
+    ran = facemill("analyze", "--print-config", "--provider-option", "a:b=1", "--provider-option", "ort:cuda:c=d=e")
+    assert printed(ran)["provider-option"]["value"] == ["a:b=1", "ort:cuda:c=d=e"]
+    ran = facemill("analyze", "--print-config", FM_PROVIDER_OPTION="a:b=1;c:d=2")
+    assert printed(ran)["provider-option"]["value"] == ["a:b=1", "c:d=2"]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--treads", "2"], ["--treads", "--threads"]),
+    (["--threads", "two"], ["--threads", "'two'", "1 to 1024"]),
+    (["--threads=0"], ["--threads", "'0'"]),
+    (["--det-threshold", "nan"], ["--det-threshold", "'nan'", "0.001 to 1"]),
+    (["--det-size", "100"], ["--det-size", "'100'", "multiples of 32"]),
+    (["--det-size", "64,128,192,256,320"], ["--det-size", "1 to 4"]),
+    (["--gpu-mem-limit", "2X"], ["--gpu-mem-limit", "'2X'", "2G"]),
+    (["--gpu-mem-limit", "99999999999G"], ["--gpu-mem-limit"]),
+    (["--provider-option", "cuda"], ["--provider-option", "PROVIDER:KEY=VALUE"]),
+    (["--face-metric", "size"], ["--face-metric", "area|centre"]),
+    (["--format", "table|jsonl"], ["--format", "table|jsonl"]),
+    (["--pack="], ["--pack"]),
+    (["--recursive=maybe"], ["--recursive", "yes or no"]),
+    (["--no-recursive=yes"], ["no-recursive"]),
+    (["--no-threads"], ["--no-threads"]),
+    (["--threads"], ["--threads", "needs a value"]),
+    (["--threshold", "1"], ["--threshold", "not an option of 'facemill analyze'"]),
+    (["-x"], ["-x"]),
+])
+def test_refusals_name_option_value_and_expectation(facemill, arguments, words):
+    ran = facemill("analyze", *arguments, code=2)
+    assert ran.out == "" and not [word for word in words if word not in ran.err], ran.err
+
+
+def test_bad_variable_names_itself_and_other_commands_ignore_it(facemill):
+    assert "FM_THREADS: 'x'" in facemill("analyze", "a.png", code=2, FM_THREADS="x").err
+    facemill("version", FM_THREADS="x")
+    facemill("analyze", "--print-config", "--threads", "1", FM_THREADS="x")
+
+
+@pytest.mark.parametrize("text, words", [
+    ("threads = 2\ntreads = 2\n", [":2:", "'treads'", "'threads'"]),
+    ("\n# x\ndet-size = 7\n", [":3:", "det-size", "'7'"]),
+    ("threads\n", [":1:", "key = value"]),
+    ("config = other\n", [":1:", "'config'"]),
+    ("threads =\n", [":1:", "threads"]),
+])
+def test_config_file_mistakes_name_file_and_line(facemill, tmp_path, text, words):
+    config = tmp_path / "my.conf"
+    config.write_text(text)
+    ran = facemill("version", "--config", config, code=2)  # every key is checked, whatever the command
+    assert not [word for word in words + [str(config)] if word not in ran.err], ran.err
+
+
+def test_where_the_config_file_is_found(facemill, tmp_path):
+    default = facemill.home / ".config" / "facemill" / "config"
+    default.parent.mkdir(parents=True)
+    default.write_text("threads = 5\r\nmin-face-size=9")
+    rows = printed(facemill("analyze", "--print-config"))
+    assert rows["threads"]["value"] == "5" and rows["min-face"]["value"] == "9"
+    other = tmp_path / "other"
+    other.write_text("threads = 6\n")
+    assert printed(facemill("analyze", "--print-config", FM_CONFIG=other))["threads"]["value"] == "6"
+    ran = facemill("analyze", "--print-config", "--config", other, FM_CONFIG="/nowhere")
+    assert json.loads(ran.out)["config_file"] == str(other)
+    assert "/nowhere" in facemill("analyze", "--print-config", code=2, FM_CONFIG="/nowhere").err
+
+
+def test_help_is_complete(facemill):
+    general = facemill("--help").out
+    for command in COMMANDS:
+        assert "\n  %s " % command in general
+        ran = facemill(command, "--help", FM_THREADS="bad")
+        rows = printed(facemill(command, "--print-config"))
+        shown = {line.split()[0][2:] for line in ran.out.splitlines() if line.startswith("  --")}
+        assert shown == set(rows) | {"help"}, command
+        assert "Examples:\n  " in ran.out and max(map(len, ran.out.splitlines())) <= 120
+        assert not [line for line in ran.out.splitlines() if line != line.rstrip()]
+    for number in range(6):
+        assert "\n  %d  " % number in general
+    for words in ("FM_DET_SIZE", "FM_PACK", "~/.insightface only when named", "det-size = 640"):
+        assert words in general
+
+
+def test_commands_and_usage(facemill):
+    assert "'analyze'" in facemill("analyse", code=2).err
+    assert "Usage" in facemill(code=2).err
+    for command in ("analyze", "detect", "crop", "compare", "models", "validate"):
+        ran = facemill(command, code=2)
+        assert "facemill %s --help" % command in ran.err and ran.out == ""
+    for command in ("providers", "doctor", "version"):
+        facemill(command, "superfluous", code=2)
+    facemill("crop", "a.png", code=2)
+    assert "112 or 128" in facemill("crop", "a.png", "--dir", "x", "--size", "113", code=2).err
+    facemill("validate", "a", "b", code=2)
+    facemill("analyze", "-", "--from-file", "-", code=2)
+
+
+def test_help_to_a_full_disk_fails(facemill):
+    import subprocess
+    with open("/dev/full", "w") as full:
+        assert subprocess.run([facemill.program, "analyze", "--help"], stdout=full, stderr=subprocess.DEVNULL).returncode == 5

@@ -1,0 +1,133 @@
+/* make_seeds FOLDER: writes what the fuzzers start from into FOLDER/{image,onnx,config}. Everything is made here, by
+   the image tests' samples and from what is written below, so that no picture or model of others is needed. */
+#include "base/os.h"
+#include "base/text.h"
+#include "image/samples.h"
+#include "onnx/graph.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void stop(const char *what, const fm_error *error) {
+    fprintf(stderr, "make_seeds: %s: %s\n", what, error->message);
+    exit(1);
+}
+
+static void save(const char *folder, const char *kind, const char *name, const void *bytes, size_t size) {
+    char path[4096];
+    fm_error error = {0};
+    snprintf(path, sizeof path, "%s/%s", folder, kind);
+    if (fm_folder_make(path, &error))
+        stop(path, &error);
+    snprintf(path, sizeof path, "%s/%s/%s", folder, kind, name);
+    if (fm_file_write(path, bytes, size, &error))
+        stop(path, &error);
+}
+
+/* ------------------------------------------------------------------ images */
+
+/* Every format and variant that the image tests know, and each cut off in the middle. */
+static void save_images(const char *folder) {
+    for (size_t i = 0;; i++) {
+        struct sample sample;
+        char name[64];
+        sample_make(i, &sample);
+        if (!sample.name)
+            break;
+        snprintf(name, sizeof name, "%zu.%s", i, sample.name);
+        save(folder, "image", name, sample.file.bytes, sample.file.size);
+        snprintf(name, sizeof name, "%zu_cut.%s", i, sample.name);
+        save(folder, "image", name, sample.file.bytes, sample.file.size / 2);
+        fm_buffer_reset(&sample.file);
+    }
+}
+
+/* ------------------------------------------------------------------ graphs */
+
+#define CHECK(call)                                                                                                    \
+    do {                                                                                                               \
+        if (call)                                                                                                      \
+            stop(#call, &error);                                                                                       \
+    } while (0)
+
+static void save_graph(const char *folder, const char *name, struct graph *graph) {
+    struct buffer file = {0};
+    fm_error error = {0};
+    CHECK(fm_graph_write(graph, &file, &error));
+    save(folder, "onnx", name, file.bytes, file.size);
+    fm_buffer_reset(&file);
+    fm_graph_close(graph);
+}
+
+/* One head of a detector: Conv, Transpose, Reshape, Sigmoid, as SCRFD ends. */
+static struct graph *detector_graph(void) {
+    static const float weights[2 * 3];
+    struct graph *graph = NULL;
+    size_t node = 0;
+    fm_error error = {0};
+    CHECK(fm_graph_create("detector", 11, &graph, &error));
+    CHECK(fm_graph_add_input(graph, "input.1", DTYPE_F32, (int64_t[]){1, 3, -1, -1}, 4, &error));
+    CHECK(fm_graph_add_tensor(graph, "w", DTYPE_F32, (int64_t[]){2, 3, 1, 1}, 4, weights, &error));
+    CHECK(fm_graph_add_tensor(graph, "shape", DTYPE_I64, (int64_t[]){2}, 1, (int64_t[]){-1, 1}, &error));
+    CHECK(fm_graph_add_node(graph, "Conv", "conv", "input.1 w", "map", &node, &error));
+    CHECK(fm_graph_set_integers(graph, node, "strides", (int64_t[]){8, 8}, 2, &error));
+    CHECK(fm_graph_set_integer(graph, node, "group", 1, &error));
+    CHECK(fm_graph_add_node(graph, "Transpose", "turn", "map", "cells", &node, &error));
+    CHECK(fm_graph_set_integers(graph, node, "perm", (int64_t[]){2, 3, 0, 1}, 4, &error));
+    CHECK(fm_graph_add_node(graph, "Reshape", "rows", "cells shape", "logits", NULL, &error));
+    CHECK(fm_graph_add_node(graph, "Sigmoid", "score", "logits", "448", NULL, &error));
+    CHECK(fm_graph_add_output(graph, "448", DTYPE_F32, (int64_t[]){-1, 1}, 2, &error));
+    return graph;
+}
+
+static struct graph *recogniser_graph(void) {
+    static const float weights[3 * 4];
+    struct graph *graph = NULL;
+    size_t node = 0;
+    fm_error error = {0};
+    CHECK(fm_graph_create("recogniser", 13, &graph, &error));
+    CHECK(fm_graph_add_input(graph, "data", DTYPE_F32, (int64_t[]){-1, 3, 112, 112}, 4, &error));
+    CHECK(fm_graph_add_tensor(graph, "w", DTYPE_F32, (int64_t[]){3, 4}, 2, weights, &error));
+    CHECK(fm_graph_add_node(graph, "GlobalAveragePool", "pool", "data", "mean", NULL, &error));
+    CHECK(fm_graph_add_node(graph, "Flatten", "flat", "mean", "row", NULL, &error));
+    CHECK(fm_graph_add_node(graph, "Gemm", "embed", "row w", "683", &node, &error));
+    CHECK(fm_graph_set_float(graph, node, "alpha", 0.5f, &error));
+    CHECK(fm_graph_add_output(graph, "683", DTYPE_F32, (int64_t[]){1, 4}, 2, &error));
+    return graph;
+}
+
+static void save_graphs(const char *folder) {
+    struct graph *bytes_in = detector_graph();
+    fm_error error = {0};
+    save_graph(folder, "detector.onnx", detector_graph());
+    save_graph(folder, "recogniser.onnx", recogniser_graph());
+    CHECK(fm_graph_make_batch_dynamic(bytes_in, 0, &error));
+    CHECK(fm_graph_take_bytes(bytes_in, 0, 127.5f, 1 / 128.0f, &error));
+    save_graph(folder, "bytes_in.onnx", bytes_in);
+    save(folder, "onnx", "empty.onnx", "", 0);
+    save(folder, "onnx", "unknown_fields.onnx", "\x08\x07\x52\x03\x61\x62\x63\x3a\x04\x12\x02\x67\x67", 13);
+}
+
+/* ------------------------------------------------------------------ config */
+
+static void save_configs(const char *folder) {
+    static const char file[] = "# comment\npack = buffalo_l\nprovider = ort:cuda,ort:cpu\ndet-size = 128,640\n"
+                               "det-threshold = 0.5\nprovider-option = ort:cuda:device_id=0\ngpu-mem-limit = 2G\n";
+    static const char command[] = "\0--pack=x\0--det-size\000640\0--no-recursive\0--min-confidence\0.5\0--device\0cpu\0"
+                                  "--provider-option\0ort:cuda:a=b=c\0--embedding=base64\0--\0-file.jpg\0";
+    save(folder, "config", "file", file, sizeof file - 1);
+    save(folder, "config", "command", command, sizeof command - 1);
+    save(folder, "config", "bad", "pak = x\n= y\nquiet = perhaps\n", 28);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        fprintf(stderr, "usage: make_seeds FOLDER\n");
+        return 2;
+    }
+    save_images(argv[1]);
+    save_graphs(argv[1]);
+    save_configs(argv[1]);
+    return 0;
+}

@@ -1,0 +1,158 @@
+/* Damage: 600 broken variants of good files, each of which must end within two seconds, inside a memory limit, in a
+   result or in an error with words. Real pictures join the generated ones where they are. One process: a crash fails
+   the test, a leak fails it under LeakSanitizer. */
+#include "samples.h"
+
+#include "base/os.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SLOWER = 10, CHECK_MEMORY = 0 }; /* sanitizers cost time and keep freed memory */
+#else
+enum { SLOWER = 1, CHECK_MEMORY = 1 };
+#endif
+#define MAX_NS (UINT64_C(2000000000) * SLOWER)
+/* 150 million pixels are 450 MB of ours; the codecs hold at most about as much again. */
+#define MAX_PEAK (UINT64_C(2) << 30)
+enum { FILES = 25, VARIANTS = 24 };
+
+static uint32_t next_random(uint32_t *seed) {
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
+static void flip_bits(struct buffer *file, uint32_t *seed, size_t from, size_t to, int count) {
+    for (int i = 0; i < count; i++)
+        file->bytes[from + next_random(seed) % (to - from)] ^= (uint8_t)(1u << next_random(seed) % 8);
+}
+
+/* Lengths, sizes and offsets stand in the first kilobyte: extreme values over any four bytes there. */
+static void overwrite_field(struct buffer *file, uint32_t *seed, size_t head) {
+    static const uint8_t values[][4] = {{0xff, 0xff, 0xff, 0xff}, {0, 0, 0, 0},      {0x7f, 0xff, 0xff, 0xff},
+                                        {0, 0, 0x75, 0x30},       {0, 0, 0, 1},      {0x80, 0, 0, 0},
+                                        {0x30, 0x75, 0, 0},       {0xff, 0xff, 0, 0}};
+    memcpy(file->bytes + next_random(seed) % (head - 4), values[next_random(seed) % 8], 4);
+}
+
+static void move_block(struct buffer *file, uint32_t *seed) {
+    size_t size = 1 + next_random(seed) % (file->size / 4);
+    size_t from = next_random(seed) % (file->size - size), to = next_random(seed) % (file->size - size);
+    memmove(file->bytes + to, file->bytes + from, size);
+}
+
+static void damage(struct buffer *file, int variant, uint32_t *seed) {
+    size_t head = file->size < 1024 ? file->size : 1024;
+    switch (variant % 6) {
+    case 0:
+        flip_bits(file, seed, 4, file->size, 1 + variant);
+        break;
+    case 1:
+        flip_bits(file, seed, 4, head, 1 + variant / 2);
+        break;
+    case 2:
+        overwrite_field(file, seed, head);
+        break;
+    case 3:
+        file->size = 12 + next_random(seed) % (file->size - 12);
+        break;
+    case 4:
+        move_block(file, seed);
+        break;
+    default:
+        for (int i = 0; i < 4; i++)
+            overwrite_field(file, seed, head < 200 ? head : 200);
+        flip_bits(file, seed, file->size / 2, file->size, 8);
+    }
+}
+
+struct tally {
+    int read, failed;
+    uint64_t slowest_ns;
+};
+
+static void try_file(struct image *image, const struct buffer *file, const char *name, bool accept,
+                     struct tally *tally) {
+    const fm_limits limits = {.struct_size = sizeof limits, .accept_truncated = accept};
+    fm_error error = {0};
+    uint64_t start = fm_clock_ns();
+    fm_status status = fm_image_read(image, file->bytes, file->size, name, &limits, &error);
+    uint64_t taken = fm_clock_ns() - start;
+    tally->slowest_ns = taken > tally->slowest_ns ? taken : tally->slowest_ns;
+    if (taken > MAX_NS)
+        fail_msg("%s took %.1f s (status %d)", name, (double)taken / 1e9, (int)status);
+    if (status) {
+        assert_int_equal(error.status, status);
+        assert_non_null(strstr(error.message, name));
+        assert_true(status == FM_BAD_IMAGE || status == FM_TRUNCATED || status == FM_LIMIT ||
+                    status == FM_UNSUPPORTED || status == FM_OUT_OF_MEMORY);
+        tally->failed++;
+    } else {
+        assert_true(image->rgb.size == (size_t)image->width * (size_t)image->height * 3 && image->rgb.size > 0);
+        tally->read++;
+    }
+}
+
+static void try_variants(const struct buffer *whole, const char *name, uint32_t seed, struct tally *tally) {
+    struct buffer file = {0};
+    struct image image = {0};
+    for (int variant = 0; variant < VARIANTS; variant++) {
+        char label[80];
+        file.size = 0;
+        sample_append(&file, whole->bytes, whole->size);
+        damage(&file, variant, &seed);
+        snprintf(label, sizeof label, "%s-%d", name, variant);
+        try_file(&image, &file, label, variant & 8, tally);
+    }
+    fm_image_reset(&image);
+    fm_buffer_reset(&file);
+}
+
+static bool load_shared(const char *path, struct buffer *file) {
+    const char *folder = fm_environment("FM_SHARED");
+    fm_error error = {0};
+    char whole[4096];
+    return fm_path_join(whole, sizeof whole, folder ? folder : FM_DEFAULT_SHARED, path) &&
+           fm_file_read(whole, UINT64_C(1) << 28, file, &error) == FM_OK;
+}
+
+static void test_damaged_files(void **state) {
+    (void)state;
+    static const char *const real[] = {"images/photos/dogs.jpg", "images/orientation/Portrait_6.jpg",
+                                       "images/formats/data_crop_no_face.png", "images/formats/denali.webp",
+                                       "images/formats/8bit-sRGB.avif"};
+    struct tally tally = {0};
+    struct sample sample;
+    for (size_t i = 0; i < FILES - 5 && (sample_make(i, &sample), sample.name); i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%s%zu", sample.name, i);
+        try_variants(&sample.file, name, (uint32_t)i + 1, &tally);
+        fm_buffer_reset(&sample.file);
+    }
+    for (size_t i = 0; i < sizeof real / sizeof *real; i++) {
+        struct buffer file = {0};
+        if (load_shared(real[i], &file))
+            try_variants(&file, real[i], 100 + (uint32_t)i, &tally);
+        else
+            print_message("no shared picture %s: its variants are left out\n", real[i]);
+        fm_buffer_reset(&file);
+    }
+    uint64_t peak = fm_memory_figures().process_peak;
+    print_message("%d variants: %d decoded, %d refused, slowest %.0f ms, peak memory %.0f MiB\n",
+                  tally.read + tally.failed, tally.read, tally.failed, (double)tally.slowest_ns / 1e6,
+                  (double)peak / 1048576.0);
+    assert_true(tally.failed > (tally.read + tally.failed) / 3);
+    if (CHECK_MEMORY)
+        assert_true(peak < MAX_PEAK);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_damaged_files)};
+    return cmocka_run_group_tests_name("image corrupt", tests, NULL, NULL);
+}
