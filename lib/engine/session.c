@@ -81,7 +81,7 @@ static void fill_image(struct tensor *input, int slot, uint32_t seed)
     uint32_t state = seed * 2654435761u + 1u;
     for (size_t i = 0; i < count; i++) {
         state = state * 1664525u + 1013904223u;
-        const uint32_t level = ((uint32_t)(i >> 6) * seed * 37u + (state >> 27)) & 255u;
+        const uint32_t level = ((uint32_t)(i >> 6) * seed * 37u + (state >> 27) + seed * 61u) & 255u;
         if (input->dtype == DTYPE_U8)
             ((uint8_t *)input->bytes)[(size_t)slot * count + i] = (uint8_t)level;
         else

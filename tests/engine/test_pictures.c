@@ -1,0 +1,141 @@
+/* Pictures through the public API: decode, write, annotate, crop; and what they refuse. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/os.h"
+#include "engine_support.h"
+
+static char folder[OS_PATH_SIZE];
+
+static const char *path_of(const char *name)
+{
+    static char path[OS_PATH_SIZE];
+    assert_true(fm_path_join(path, sizeof path, folder, name));
+    return path;
+}
+
+static void written_pictures_come_back(void **state)
+{
+    (void)state;
+    struct test_image image = test_image_make(640, 160, 1);
+    const fm_pixels pixels = test_image_pixels(&image);
+    fm_image *copy = NULL;
+    fm_error error = {0};
+    assert_int_equal(fm_image_write(&pixels, path_of("a.PNG"), -1, &error), FM_OK);
+    fm_input input = fm_input_file(path_of("a.PNG"));
+    assert_int_equal(fm_image_decode(&input, NULL, &copy, &error), FM_OK);
+    fm_pixels back = fm_image_pixels(copy);
+    assert_int_equal(back.width, 640);
+    assert_int_equal(back.height, 160);
+    assert_memory_equal(back.data, image.rgb, (size_t)640 * 160 * 3); /* PNG is exact */
+    fm_image_free(copy);
+    assert_int_equal(fm_image_write(&pixels, path_of("a.jpg"), -1, &error), FM_OK);
+    input = fm_input_file(path_of("a.jpg"));
+    assert_int_equal(fm_image_decode(&input, NULL, &copy, &error), FM_OK);
+    back = fm_image_pixels(copy);
+    long difference = 0;
+    for (size_t i = 0; i < (size_t)640 * 160 * 3; i++)
+        difference += labs((long)((const uint8_t *)back.data)[i] - (long)image.rgb[i]);
+    assert_true(difference / (640L * 160 * 3) < 4); /* JPEG is near; saturated colours bleed */
+    fm_image_free(copy);
+    assert_int_equal(fm_image_write(&pixels, "/nowhere/a.jpg", -1, &error), FM_IO);
+    assert_non_null(strstr(error.message, "/nowhere/a.jpg"));
+    test_image_free(&image);
+}
+
+static void limits_hold_before_decoding(void **state)
+{
+    (void)state;
+    struct test_image image = test_image_make(640, 160, 2);
+    const fm_pixels pixels = test_image_pixels(&image);
+    fm_image *copy = NULL;
+    fm_error error = {0};
+    assert_int_equal(fm_image_write(&pixels, path_of("b.png"), -1, &error), FM_OK);
+    const fm_input input = fm_input_file(path_of("b.png"));
+    const fm_limits narrow = {.struct_size = sizeof narrow, .max_width = 639};
+    const fm_limits few = {.struct_size = sizeof few, .max_pixels = 640 * 160 - 1};
+    const fm_limits small = {.struct_size = sizeof small, .max_file_bytes = 10};
+    const fm_limits exact = {.struct_size = sizeof exact, .max_pixels = 640 * 160, .max_width = 640, .max_height = 160};
+    assert_int_equal(fm_image_decode(&input, &narrow, &copy, NULL), FM_LIMIT);
+    assert_int_equal(fm_image_decode(&input, &few, &copy, NULL), FM_LIMIT);
+    assert_int_equal(fm_image_decode(&input, &small, &copy, NULL), FM_LIMIT);
+    assert_null(copy);
+    assert_int_equal(fm_image_decode(&input, &exact, &copy, NULL), FM_OK);
+    fm_image_free(copy);
+    test_image_free(&image);
+}
+
+static void annotation_draws_on_a_copy(void **state)
+{
+    (void)state;
+    struct test_image image = test_image_make(640, 400, 3);
+    const fm_pixels pixels = test_image_pixels(&image);
+    const fm_input input = fm_input_pixels(&pixels);
+    fm_engine *engine = NULL;
+    fm_result *result = NULL;
+    fm_image *drawn = NULL;
+    const fm_engine_options options = {.struct_size = sizeof options, .pack = test_pack("stock"), .providers = "ort:cpu"};
+    if (!test_has_runtime())
+        skip();
+    assert_int_equal(fm_engine_open(&options, &engine, NULL), FM_OK);
+    assert_int_equal(fm_analyze(engine, &input, NULL, &result, NULL), FM_OK);
+    uint8_t *before = malloc((size_t)640 * 400 * 3);
+    memcpy(before, image.rgb, (size_t)640 * 400 * 3);
+    assert_int_equal(fm_annotate(&pixels, result, NULL, &drawn, NULL), FM_OK);
+    assert_memory_equal(before, image.rgb, (size_t)640 * 400 * 3);
+    const uint8_t *after = fm_image_pixels(drawn).data;
+    const fm_face *face = fm_result_face(result, 0);
+    const int y = (int)(face->box[1] + face->box[3]) / 2, x = (int)(face->box[0] + 0.5f);
+    assert_int_equal(after[((size_t)y * 640 + (size_t)x) * 3], 0xff); /* the box's left edge is red */
+    assert_int_equal(after[((size_t)y * 640 + (size_t)x) * 3 + 1], 0x30);
+    fm_image_free(drawn);
+    fm_result_free(result);
+    fm_engine_close(engine);
+    free(before);
+    test_image_free(&image);
+}
+
+static void refusals_have_words(void **state)
+{
+    (void)state;
+    fm_image *image = NULL;
+    fm_error error = {0};
+    uint8_t crop[112 * 112 * 3];
+    const fm_pixels cuda = {.struct_size = sizeof cuda, .memory = FM_MEMORY_CUDA, .data = crop, .width = 8, .height = 8};
+    fm_input input = fm_input_pixels(&cuda);
+    assert_int_equal(fm_image_decode(&input, NULL, &image, &error), FM_UNSUPPORTED);
+    assert_true(strlen(error.message) > 10);
+    const fm_pixels host = {.struct_size = sizeof host, .data = crop, .width = 112, .height = 112};
+    const float same_point[5][2] = {{5, 5}, {5, 5}, {5, 5}, {5, 5}, {5, 5}};
+    error = (fm_error){0};
+    assert_int_equal(fm_crop_aligned(&host, same_point, 112, crop, &error), FM_INVALID_ARGUMENT);
+    assert_true(strlen(error.message) > 10);
+    const float zero[4] = {0}, one[4] = {1, 0, 0, 0}, two[4] = {-2, 0, 0, 0};
+    assert_true(fm_similarity(zero, one, 4) == 0.0f);
+    assert_true(fm_similarity(one, two, 4) == -1.0f);
+    assert_string_equal(fm_status_name(FM_BAD_IMAGE), "bad_image");
+    assert_string_equal(fm_stage_name(7), "embed");
+    assert_null(fm_stage_name(8));
+    assert_string_equal(fm_version(), "0.1.0");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(written_pictures_come_back),
+        cmocka_unit_test(limits_hold_before_decoding),
+        cmocka_unit_test(annotation_draws_on_a_copy),
+        cmocka_unit_test(refusals_have_words),
+    };
+    if (!fm_temporary_folder(folder, sizeof folder))
+        return 1;
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    fm_folder_remove(folder);
+    test_packs_remove();
+    return failed;
+}
