@@ -23,6 +23,6 @@ format: ## clang-format over our C files
 install: build ## into PREFIX=/usr/local
 	cmake --install build --prefix $(PREFIX)
 clean: ## remove all build folders
-	rm -rf build build-asan build-tsan build-fuzz build-minimal
+	rm -rf build build-asan build-tsan build-fuzz build-minimal build-aarch64
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)

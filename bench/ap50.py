@@ -97,7 +97,8 @@ def main():
     parser.add_argument("--det-threshold", default="0.02")
     parser.add_argument("--peer", metavar="PYTHON", help="Python with insightface: measure that beside it")
     options = parser.parse_args()
-    scenes = read_scenes(common.need(options.data or os.path.join(common.shared_folder(), "data", "facemask_dev"), "scenes"))
+    data = options.data or os.path.join(common.shared_folder(), "data", "facemask_dev")
+    scenes = read_scenes(common.need(data, "the folder of scenes"))
     figures, lines, failed = {}, [], False
     for detector in options.detectors.split(","):
         with tempfile.TemporaryDirectory() as folder:
@@ -110,9 +111,9 @@ def main():
                    for name, command in commands.items()}
         figures[detector] = row
         for name, result in row.items():
-            lines.append("%-11s %-11s AP50 %.4f (%d scenes, %d faces, %d detections with score >= %s, recall %.4f, %d errors)" % (
-                detector, name, result["ap50"], result["scenes"], result["faces"], result["detections"],
-                options.det_threshold, result["recall"], result["errors"]))
+            lines.append("%-11s %-11s AP50 %.4f: %d scenes, %d faces, %d detections from %s on, recall %.4f, errors %d"
+                         % (detector, name, result["ap50"], result["scenes"], result["faces"], result["detections"],
+                            options.det_threshold, result["recall"], result["errors"]))
         if len(row) == 2:
             row["difference"] = row["facemill"]["ap50"] - row["insightface"]["ap50"]
             failed = failed or abs(row["difference"]) > MAY_DIFFER

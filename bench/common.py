@@ -65,7 +65,8 @@ def analyze(command, paths, folder):
     os.unlink(output)
     missing = [path for path in paths if path not in records]
     if missing:
-        sys.exit("%s\nwrote no line for %d of %d pictures, first %s" % (shlex.join(whole), len(missing), len(paths), missing[0]))
+        sys.exit("%s\nwrote no line for %d of %d pictures, first %s"
+                 % (shlex.join(whole), len(missing), len(paths), missing[0]))
     return records, seconds
 
 

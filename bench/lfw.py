@@ -61,12 +61,13 @@ def central_embedding(record):
 
 
 def best_threshold(cosines, same):
-    """The cut with the most right answers: same when cosine > cut. Pairs without a cosine (NaN) are wrong at any cut."""
+    """The cut with the most right answers: same when cosine > cut. Pairs without a cosine (NaN) are always wrong."""
     known = ~np.isnan(cosines)
     values = np.unique(cosines[known])
     cuts = np.concatenate(([-1.0], (values[1:] + values[:-1]) / 2, [1.0]))
     positives, negatives = np.sort(cosines[known & same]), np.sort(cosines[known & ~same])
-    right = (len(positives) - np.searchsorted(positives, cuts, side="right")) + np.searchsorted(negatives, cuts, side="right")
+    accepted = len(positives) - np.searchsorted(positives, cuts, side="right")
+    right = accepted + np.searchsorted(negatives, cuts, side="right")
     best = np.flatnonzero(right == right.max())
     return cuts[best[len(best) // 2]]
 
@@ -111,17 +112,20 @@ def main():
         root = extract(archive, options.cache or folder)
         pairs = read_pairs(os.path.join(root, "pairs.txt"))
         paths = sorted({os.path.join(root, name) for pair in pairs for name in pair[:2]})
-        pack = options.pack or common.make_pack(os.path.join(folder, "pack"), common.DETECTORS["det_500m"], common.RECOGNISER)
+        pack = options.pack or common.make_pack(os.path.join(folder, "pack"), common.DETECTORS["det_500m"],
+                                                common.RECOGNISER)
         command = (common.peer_command(options.peer, options, pack) if options.peer
                    else common.facemill_command(options, pack, "--embedding", "base64"))
         records, seconds = common.analyze(command, paths, folder)
         figures = evaluate(records, root, pairs)
     figures.update(seconds=seconds, det_size=options.det_size, program="insightface" if options.peer else "facemill")
     common.report(figures, [
-        "%s, det size %s: %.2f %% of %d pairs right, 10 folds (deviation %.2f)" % (
-            figures["program"], options.det_size, 100 * figures["accuracy"], figures["pairs"], 100 * figures["deviation"]),
-        "%d of %d pictures without a face (%d pairs), %d errors, %.0f s" % (
-            figures["images_without_face"], figures["images"], figures["pairs_without_face"], figures["errors"], seconds),
+        "%s, det size %s: %.2f %% of %d pairs right, 10 folds (deviation %.2f)"
+        % (figures["program"], options.det_size, 100 * figures["accuracy"], figures["pairs"],
+           100 * figures["deviation"]),
+        "%d of %d pictures without a face (%d pairs), %d errors, %.0f s"
+        % (figures["images_without_face"], figures["images"], figures["pairs_without_face"], figures["errors"],
+           seconds),
     ], options.output)
     if options.require is not None and 100 * figures["accuracy"] < options.require:
         raise SystemExit(4)

@@ -20,7 +20,7 @@ def arguments():
     parser.add_argument("--det-size", default="640", help="640, or 128,640")
     parser.add_argument("--det-threshold", type=float, default=0.5)
     parser.add_argument("--embedding", choices=("array", "none"), default="array")
-    parser.add_argument("--no-spinning", action="store_true", help="threads sleep between runs; not insightface's default")
+    parser.add_argument("--no-spinning", action="store_true", help="threads sleep between runs; not the default")
     parser.add_argument("--format", choices=("jsonl",), default="jsonl")
     parser.add_argument("--output", required=True)
     parser.add_argument("--from-file", required=True, help="paths, one per line")

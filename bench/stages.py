@@ -37,7 +37,8 @@ def main():
     parser.add_argument("--picture", help="default: images/photos/t1.jpg of FM_SHARED")
     parser.add_argument("--iterations", type=int, default=100)
     options = parser.parse_args()
-    picture = common.need(options.picture or os.path.join(common.shared_folder(), "images", "photos", "t1.jpg"), "a picture")
+    picture = options.picture or os.path.join(common.shared_folder(), "images", "photos", "t1.jpg")
+    common.need(picture, "the picture")
     with tempfile.TemporaryDirectory() as folder:
         pack = common.make_pack(folder, common.DETECTORS["det_500m"], common.RECOGNISER)
         bench = run_bench(options, pack, picture)
@@ -47,9 +48,10 @@ def main():
     figures = {"faces": bench["faces"], "median_ms": median, "own_stages_ms": stages, "around_networks_ms": around}
     good = max(stages, around) < AROUND_MS and median["postprocess"] < ROWS_MS
     lines = ["%-12s %8.3f ms" % item for item in median.items()]
-    lines += ["own stages (%s) %.3f ms, total less read, decode and networks %.3f ms: limit %.1f" % (
-        " + ".join(OWN), stages, around, AROUND_MS), "rows and suppression %.3f ms: limit %.1f" % (median["postprocess"], ROWS_MS),
-        "%d faces: %s" % (bench["faces"], "within the limits" if good else "OVER THE LIMIT")]
+    lines += ["own stages (%s) %.3f ms, total less read, decode and networks %.3f ms: limit %.1f"
+              % (" + ".join(OWN), stages, around, AROUND_MS),
+              "rows and suppression %.3f ms: limit %.1f" % (median["postprocess"], ROWS_MS),
+              "%d faces: %s" % (bench["faces"], "within the limits" if good else "OVER THE LIMIT")]
     common.report(figures, lines, options.output)
     if not good:
         raise SystemExit(4)

@@ -75,7 +75,7 @@ def step_results(folder, name, ended):
         with open(os.path.join(folder, name + ".log"), errors="replace") as file:
             text = file.read()
         results = [(single, kind, skip_reason(text, single)) for single, kind in cmocka_results(text).items()]
-        if not name.startswith(("configure-", "build-")):  # a means, no test; it counts when it fails
+        if not name.startswith(("setup-", "configure-", "build-")):  # a means, no test; it counts when it fails
             results.append((name, "passed" if ended == "pass" else "failed", ""))
     if ended == "fail" and not any(kind == "failed" for _, kind, _ in results):
         results.append((name, "failed", "see %s.log" % name))

@@ -4,28 +4,36 @@
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
+pack=
 case "${1:-}" in
     --pack) [ $# -ge 2 ] || { echo "run: --pack needs a folder or a name" >&2; exit 2; }
-            FM_PACK=$2; export FM_PACK; shift 2 ;;
-    --pack=*) FM_PACK=${1#--pack=}; export FM_PACK; shift ;;
+            pack=$2; shift 2 ;;
+    --pack=*) pack=${1#--pack=}; shift ;;
     -h|--help) echo "usage: sh scripts/run.sh [--pack DIR|NAME] [pictures, or options of 'facemill analyze'...]"; exit 0 ;;
 esac
 
-sh "$root/scripts/setup.sh"
-(cd "$root" && cmake --preset release -DFM_BUILD_TESTS=OFF >build.log 2>&1 || { cat build.log; exit 5; }
- rm -f build.log && cmake --build build --target facemill facemill_shared) || exit 5
+# Standard output is for faces alone.
+{
+    sh "$root/scripts/setup.sh"
+    cd "$root"
+    words=$(cmake --preset release) || { echo "$words"; exit 5; }
+    cmake --build --preset release || exit 5
+    cd "$OLDPWD"
+} >&2
 
 drawn=$root/build/drawn
 if [ $# -eq 0 ]; then
     rm -rf "$drawn"
     python3 "$root/scripts/draw_faces.py" "$drawn" >/dev/null
-    echo "run: no pictures named; drew six of our own into $drawn (with boxes: $drawn/boxes)"
+    echo "run: no pictures named; drew six of our own into $drawn (with boxes: $drawn/boxes)" >&2
     set -- --draw "$drawn/boxes" "$drawn"/*.png
 fi
 
+[ -z "$pack" ] || set -- --pack "$pack" "$@"
+
 status=0
 "$root/build/apps/facemill/facemill" analyze "$@" || status=$?
-if [ "$status" -eq 3 ] && [ -z "${FM_PACK:-}" ]; then
+if [ "$status" -eq 3 ] && [ -z "$pack${FM_PACK:-}" ]; then
     cat >&2 <<'WORDS'
 
 run: facemill needs a pack: a folder with the networks as ONNX files, one that detects faces (SCRFD, such as

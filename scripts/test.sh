@@ -1,6 +1,6 @@
 #!/bin/sh
-# test.sh: set up, build, and run every test there is: the plain build, a build without codecs, the sanitizers, the
-# fuzzers for a moment, the include table, aarch64 under emulation. Logs stay in build/test-logs. Ends with
+# test.sh: set up, build, and run every test there is: the plain build (also on a second ONNX Runtime), a build
+# without codecs, the sanitizers, the fuzzers for a moment, the include table, aarch64 under emulation. Logs stay in build/test-logs. Ends with
 # "N passed, N failed, N skipped".
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -38,20 +38,35 @@ build() { # PRESET
     [ "$ended" = pass ]
 }
 
-build_and_test() { # PRESET CTEST-OPTIONS...
-    preset=$1; shift
-    build "$preset" || return 0
+run_tests() { # NAME PRESET CTEST-OPTIONS...
+    name=$1; preset=$2; shift 2
     # shellcheck disable=SC2086 # nothing or two words
-    step "$preset" $unrandomised ctest --preset "$preset" --parallel "$jobs" --output-junit "$logs/$preset.xml" \
+    step "$name" $unrandomised ctest --preset "$preset" --parallel "$jobs" --output-junit "$logs/$name.xml" \
         --test-output-size-passed 4194304 --test-output-size-failed 4194304 "$@"
 }
 
-build_and_test tests
+# The same tests on another ONNX Runtime: an older one, which brings a second provider that works on any CPU.
+test_openvino() {
+    if [ "$(uname -m)" != x86_64 ]; then
+        step openvino echo "[  SKIPPED ] openvino: its library is for x86-64 only"
+        return 0
+    fi
+    step setup-openvino sh scripts/setup_openvino.sh "$root/build/ort-openvino"
+    [ "$ended" = pass ] || return 0
+    FM_ORT_LIBRARY=$(echo "$root"/build/ort-openvino/libonnxruntime.so.*); export FM_ORT_LIBRARY
+    run_tests openvino tests --label-regex '^(engine|providers)$'
+    unset FM_ORT_LIBRARY
+}
+
+if build tests; then
+    run_tests tests tests
+    test_openvino
+fi
 if build minimal; then
     step no-codecs build-minimal/apps/facemill/facemill version
 fi
-build_and_test asan
-build_and_test tsan --label-regex '^(unit|engine|providers)$'
+if build asan; then run_tests asan asan; fi
+if build tsan; then run_tests tsan tsan --label-regex '^(unit|engine|providers)$'; fi
 step fuzz sh scripts/fuzz.sh 20
 step includes python3 scripts/check_includes.py
 step aarch64 sh scripts/cross_aarch64.sh

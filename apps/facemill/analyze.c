@@ -3,14 +3,13 @@
 
 #include "base/os.h"
 
-static fm_status draw_finish(const char *path, const fm_result *result, struct record_options *record, void *user, fm_error *error)
-{
+static fm_status draw_finish(const char *path, const fm_result *result, struct record_options *record, void *user,
+                             fm_error *error) {
     (void)record;
     return fm_picture_annotate(user, path, result, error);
 }
 
-int fm_faces_run(struct program *program, uint32_t compute)
-{
+int fm_faces_run(struct program *program, uint32_t compute) {
     const struct config *config = &program->config;
     struct names names = {.folder = fm_config_text(config, OPT_DRAW)};
     struct job_kind kind = {.compute = compute};
@@ -33,7 +32,6 @@ int fm_faces_run(struct program *program, uint32_t compute)
     return code;
 }
 
-int fm_command_analyze(struct program *program)
-{
+int fm_command_analyze(struct program *program) {
     return fm_faces_run(program, FM_COMPUTE_ALL);
 }

@@ -16,7 +16,7 @@
 #define DRAWN_PICTURES 4
 #define MAX_PROVIDERS 16
 
-static const char *const stage_names[STAGES] = {"queue",  "read",  "decode", "letterbox", "detect",
+static const char *const stage_names[STAGES] = {"queue",       "read",  "decode", "letterbox", "detect",
                                                 "postprocess", "align", "embed",  "total"};
 
 /* Numbers of one kind, in the order they were measured. */
@@ -49,15 +49,13 @@ struct row {
 
 /* ---- statistics */
 
-static int compare_values(const void *a, const void *b)
-{
+static int compare_values(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
 /* Linear between the two nearest ranks. */
-static double percentile(const struct samples *samples, double share)
-{
+static double percentile(const struct samples *samples, double share) {
     double rank = share * (double)(samples->count - 1), low = floor(rank);
     size_t at = (size_t)low;
     if (at + 1 >= samples->count)
@@ -65,8 +63,7 @@ static double percentile(const struct samples *samples, double share)
     return samples->values[at] + (rank - low) * (samples->values[at + 1] - samples->values[at]);
 }
 
-static struct figures summarise(struct samples *samples)
-{
+static struct figures summarise(struct samples *samples) {
     struct figures figures = {0};
     double squares = 0;
     if (samples->count == 0)
@@ -87,8 +84,7 @@ static struct figures summarise(struct samples *samples)
 
 /* ---- inputs */
 
-static bool add_input(struct inputs *inputs, fm_input input)
-{
+static bool add_input(struct inputs *inputs, fm_input input) {
     if (inputs->count == inputs->capacity) {
         size_t capacity = inputs->capacity ? inputs->capacity * 2 : 64;
         fm_input *items = fm_alloc_array(capacity, sizeof *items);
@@ -106,8 +102,7 @@ static bool add_input(struct inputs *inputs, fm_input input)
     return true;
 }
 
-static bool add_file(const char *path, void *user)
-{
+static bool add_file(const char *path, void *user) {
     struct inputs *inputs = user;
     char *copy = fm_arena_copy(&inputs->arena, path);
     if (!copy)
@@ -115,21 +110,19 @@ static bool add_file(const char *path, void *user)
     return copy && add_input(inputs, fm_input_file(copy));
 }
 
-static bool refuse_standard_input(void *user)
-{
-    fm_fail(&((struct inputs *)user)->error, FM_INVALID_ARGUMENT, "bench reads its pictures many times and cannot take '-'");
+static bool refuse_standard_input(void *user) {
+    fm_fail(&((struct inputs *)user)->error, FM_INVALID_ARGUMENT,
+            "bench reads its pictures many times and cannot take '-'");
     return false;
 }
 
-static bool refuse_folder(const char *path, const fm_error *error, void *user)
-{
+static bool refuse_folder(const char *path, const fm_error *error, void *user) {
     (void)path;
     fm_fail(&((struct inputs *)user)->error, error->status, "%s", error->message);
     return false;
 }
 
-static void draw_inputs(struct inputs *inputs)
-{
+static void draw_inputs(struct inputs *inputs) {
     static const int sizes[DRAWN_PICTURES][3] = {{640, 480, 1}, {1280, 720, 2}, {1920, 1080, 3}, {3000, 2000, 6}};
     for (int i = 0; i < DRAWN_PICTURES; i++) {
         int width = sizes[i][0], height = sizes[i][1];
@@ -143,8 +136,7 @@ static void draw_inputs(struct inputs *inputs)
     }
 }
 
-static fm_status inputs_open(struct inputs *inputs, const struct config *config)
-{
+static fm_status inputs_open(struct inputs *inputs, const struct config *config) {
     struct sources sources = {.paths = config->arguments,
                               .path_count = config->argument_count,
                               .recursive = fm_config_flag(config, OPT_RECURSIVE)};
@@ -158,8 +150,7 @@ static fm_status inputs_open(struct inputs *inputs, const struct config *config)
     return inputs->error.status;
 }
 
-static void inputs_close(struct inputs *inputs)
-{
+static void inputs_close(struct inputs *inputs) {
     for (int i = 0; i < DRAWN_PICTURES; i++)
         fm_buffer_reset(&inputs->drawn[i]);
     fm_free(inputs->items);
@@ -172,8 +163,7 @@ struct measurement {
     struct samples stages[STAGES], images_per_s, faces_per_s;
 };
 
-static fm_status measurement_open(struct measurement *m, size_t images, size_t passes, fm_error *error)
-{
+static fm_status measurement_open(struct measurement *m, size_t images, size_t passes, fm_error *error) {
     size_t count = 0;
     bool good = fm_size_multiply(images, passes, &count);
     *m = (struct measurement){0};
@@ -181,30 +171,29 @@ static fm_status measurement_open(struct measurement *m, size_t images, size_t p
         good = (m->stages[i].values = fm_alloc_array(count, sizeof(double))) != NULL;
     good = good && (m->images_per_s.values = fm_alloc_array(passes, sizeof(double))) != NULL;
     good = good && (m->faces_per_s.values = fm_alloc_array(passes, sizeof(double))) != NULL;
-    return good ? FM_OK : fm_fail(error, FM_OUT_OF_MEMORY, "out of memory for %zu passes over %zu images", passes, images);
+    return good ? FM_OK
+                : fm_fail(error, FM_OUT_OF_MEMORY, "out of memory for %zu passes over %zu images", passes, images);
 }
 
-static void measurement_close(struct measurement *m)
-{
+static void measurement_close(struct measurement *m) {
     for (int i = 0; i < STAGES; i++)
         fm_free(m->stages[i].values);
     fm_free(m->images_per_s.values);
     fm_free(m->faces_per_s.values);
 }
 
-static void add_timings(struct measurement *m, const fm_result *result)
-{
+static void add_timings(struct measurement *m, const fm_result *result) {
     fm_timings t = {.struct_size = sizeof t};
     fm_result_timings(result, &t);
-    const double values[STAGES] = {t.queue_ms, t.read_ms, t.decode_ms, t.letterbox_ms, t.detect_ms,
-                                   t.postprocess_ms, t.align_ms, t.embed_ms, t.total_ms};
+    const double values[STAGES] = {t.queue_ms,       t.read_ms,  t.decode_ms, t.letterbox_ms, t.detect_ms,
+                                   t.postprocess_ms, t.align_ms, t.embed_ms,  t.total_ms};
     for (int i = 0; i < STAGES; i++)
         m->stages[i].values[m->stages[i].count++] = values[i];
 }
 
 /* Every image alone, then all together. `m` NULL: warm-up. */
-static fm_status run_pass(fm_engine *engine, const struct inputs *inputs, fm_result **results, struct measurement *m, struct row *row)
-{
+static fm_status run_pass(fm_engine *engine, const struct inputs *inputs, fm_result **results, struct measurement *m,
+                          struct row *row) {
     row->images = row->faces = row->errors = 0;
     for (size_t i = 0; i < inputs->count; i++) {
         fm_result *result = NULL;
@@ -229,20 +218,21 @@ static fm_status run_pass(fm_engine *engine, const struct inputs *inputs, fm_res
     return status;
 }
 
-static void describe_engine(const fm_engine *engine, struct row *row)
-{
+static void describe_engine(const fm_engine *engine, struct row *row) {
     fm_model_info model;
     fm_pack_info pack = fm_engine_pack(engine);
     size_t used = 0;
     snprintf(row->pack, sizeof row->pack, "%s (%s)", pack.name, pack.reason);
     for (size_t i = 0; fm_engine_model(engine, i, &model) && used < sizeof row->ran_on; i++)
-        used += (size_t)snprintf(row->ran_on + used, sizeof row->ran_on - used, "%s%s on %s", i ? ", " : "", model.file, model.provider);
+        used += (size_t)snprintf(row->ran_on + used, sizeof row->ran_on - used, "%s%s on %s", i ? ", " : "", model.file,
+                                 model.provider);
 }
 
 /* Fills `row`; false when the user asked for the end. */
-static bool measure(struct program *program, const struct config *config, const struct inputs *inputs, struct row *row)
-{
-    size_t warmup = (size_t)fm_config_integer(config, OPT_WARMUP), passes = (size_t)fm_config_integer(config, OPT_ITERATIONS);
+static bool measure(struct program *program, const struct config *config, const struct inputs *inputs,
+                    struct row *row) {
+    size_t warmup = (size_t)fm_config_integer(config, OPT_WARMUP),
+           passes = (size_t)fm_config_integer(config, OPT_ITERATIONS);
     struct measurement m = {0};
     fm_engine *engine = NULL;
     fm_result **results = fm_alloc_array(inputs->count, sizeof *results);
@@ -270,8 +260,7 @@ static bool measure(struct program *program, const struct config *config, const 
 
 /* ---- the report */
 
-static void json_figures(struct json *json, const char *key, const struct figures *figures)
-{
+static void json_figures(struct json *json, const char *key, const struct figures *figures) {
     fm_json_object_open(json, key);
     fm_json_number(json, "median", figures->p50);
     fm_json_number(json, "mean", figures->mean);
@@ -284,8 +273,7 @@ static void json_figures(struct json *json, const char *key, const struct figure
     fm_json_object_close(json);
 }
 
-static void report_json(struct output *output, const struct row *row)
-{
+static void report_json(struct output *output, const struct row *row) {
     struct json *json = &output->json;
     fm_json_object_open(json, NULL);
     fm_json_string(json, "provider", row->provider);
@@ -313,42 +301,40 @@ static void report_json(struct output *output, const struct row *row)
     fm_output_end_line(output);
 }
 
-static void report_stages(struct text *text, const struct row *row)
-{
-    fm_text_add(text, "%s: %s; pack %s\n  one image at a time, ms   median      mean       dev       p50       p90       p99\n", row->provider,
-                row->ran_on, row->pack);
+static void report_stages(struct text *text, const struct row *row) {
+    fm_text_add(
+        text, "%s: %s; pack %s\n  one image at a time, ms   median      mean       dev       p50       p90       p99\n",
+        row->provider, row->ran_on, row->pack);
     for (int i = 0; i < STAGES; i++) {
         const struct figures *f = &row->stages[i];
-        fm_text_add(text, "  %-20s %11.3f %9.3f %9.3f %9.3f %9.3f %9.3f\n", stage_names[i], f->p50, f->mean, f->deviation, f->p50, f->p90,
-                    f->p99);
+        fm_text_add(text, "  %-20s %11.3f %9.3f %9.3f %9.3f %9.3f %9.3f\n", stage_names[i], f->p50, f->mean,
+                    f->deviation, f->p50, f->p90, f->p99);
     }
     fm_text_add(text, "\n");
 }
 
-static void report_table(struct output *output, const struct row *rows, size_t count)
-{
+static void report_table(struct output *output, const struct row *rows, size_t count) {
     struct text *text = &output->text;
     for (size_t i = 0; i < count; i++) {
         if (!rows[i].error.status)
             report_stages(text, &rows[i]);
     }
-    fm_text_add(text, "%-14s %9s %9s %9s %9s %10s %9s %8s %8s\n", "provider", "median ms", "mean", "p90", "p99", "images/s", "faces/s",
-                "faces", "peak MiB");
+    fm_text_add(text, "%-14s %9s %9s %9s %9s %10s %9s %8s %8s\n", "provider", "median ms", "mean", "p90", "p99",
+                "images/s", "faces/s", "faces", "peak MiB");
     for (size_t i = 0; i < count; i++) {
         const struct row *row = &rows[i];
         const struct figures *total = &row->stages[STAGES - 1];
         if (row->error.status)
             fm_text_add(text, "%-14s %s\n", row->provider, row->error.message);
         else
-            fm_text_add(text, "%-14s %9.2f %9.2f %9.2f %9.2f %10.1f %9.1f %8llu %8.0f\n", row->provider, total->p50, total->mean, total->p90,
-                        total->p99, row->images_per_s.p50, row->faces_per_s.p50, (unsigned long long)row->faces,
-                        (double)row->peak_bytes / (1 << 20));
+            fm_text_add(text, "%-14s %9.2f %9.2f %9.2f %9.2f %10.1f %9.1f %8llu %8.0f\n", row->provider, total->p50,
+                        total->mean, total->p90, total->p99, row->images_per_s.p50, row->faces_per_s.p50,
+                        (unsigned long long)row->faces, (double)row->peak_bytes / (1 << 20));
     }
 }
 
 /* One row per provider of --providers, each strict; or one row for what --provider and --policy choose. */
-static int measure_all(struct program *program, const struct inputs *inputs, struct output *output)
-{
+static int measure_all(struct program *program, const struct inputs *inputs, struct output *output) {
     const struct config *config = &program->config;
     const char *list = fm_config_text(config, OPT_PROVIDERS), *chosen = fm_config_text(config, OPT_PROVIDER);
     static const char unnamed[] = "auto";
@@ -383,8 +369,7 @@ static int measure_all(struct program *program, const struct inputs *inputs, str
     return ran == 0 ? fm_exit_code(rows[0].error.status) : ran < count || failed_images ? EXIT_INPUTS : EXIT_DONE;
 }
 
-int fm_command_bench(struct program *program)
-{
+int fm_command_bench(struct program *program) {
     struct inputs inputs;
     struct output output;
     fm_error error = {0};

@@ -3,9 +3,7 @@
 #include "program.h"
 #include "record.h"
 
-
-static const fm_face *largest_face(const fm_result *result)
-{
+static const fm_face *largest_face(const fm_result *result) {
     const fm_face *largest = NULL;
     float most = -1;
     for (size_t i = 0; i < fm_result_face_count(result); i++) {
@@ -20,18 +18,18 @@ static const fm_face *largest_face(const fm_result *result)
 }
 
 /* The face of one side; NULL and an error record when there is none. */
-static const fm_face *side_face(struct output *output, const char *path, const fm_result *result)
-{
+static const fm_face *side_face(struct output *output, const char *path, const fm_result *result) {
     const fm_face *face = fm_result_status(result) ? NULL : largest_face(result);
     if (fm_result_status(result))
         fm_record_error(output, path, fm_result_status(result), fm_result_message(result));
     else if (!face)
-        fm_record_error(output, path, FM_NOT_FOUND, "no face was found; a lower --det-threshold or another --det-size may find one");
+        fm_record_error(output, path, FM_NOT_FOUND,
+                        "no face was found; a lower --det-threshold or another --det-size may find one");
     return face;
 }
 
-static void add_side(struct json *json, const char *key, const char *path, const fm_result *result, const fm_face *face)
-{
+static void add_side(struct json *json, const char *key, const char *path, const fm_result *result,
+                     const fm_face *face) {
     fm_json_object_open(json, key);
     fm_json_string(json, "path", path);
     fm_json_integer(json, "faces", (int64_t)fm_result_face_count(result));
@@ -40,17 +38,17 @@ static void add_side(struct json *json, const char *key, const char *path, const
     fm_json_object_close(json);
 }
 
-static void report(struct output *output, const char *const *paths, fm_result *const *results, const fm_face *const *faces,
-                   double threshold)
-{
+static void report(struct output *output, const char *const *paths, fm_result *const *results,
+                   const fm_face *const *faces, double threshold) {
     size_t size = (size_t)faces[0]->embedding_size;
     double similarity = (double)fm_similarity(faces[0]->embedding, faces[1]->embedding, size);
     bool same = similarity >= threshold;
     if (output->table) {
         for (int i = 0; i < 2; i++)
-            fm_text_add(&output->text, "%c  %s: %zu faces, the largest at %.0f,%.0f to %.0f,%.0f (score %.3f)\n", 'A' + i, paths[i],
-                        fm_result_face_count(results[i]), (double)faces[i]->box[0], (double)faces[i]->box[1],
-                        (double)faces[i]->box[2], (double)faces[i]->box[3], (double)faces[i]->score);
+            fm_text_add(&output->text, "%c  %s: %zu faces, the largest at %.0f,%.0f to %.0f,%.0f (score %.3f)\n",
+                        'A' + i, paths[i], fm_result_face_count(results[i]), (double)faces[i]->box[0],
+                        (double)faces[i]->box[1], (double)faces[i]->box[2], (double)faces[i]->box[3],
+                        (double)faces[i]->score);
         fm_text_add(&output->text, "similarity %.4f: %s (threshold %g)\n", similarity,
                     same ? "the same person" : "different people", threshold);
         return;
@@ -65,8 +63,7 @@ static void report(struct output *output, const char *const *paths, fm_result *c
     fm_output_end_line(output);
 }
 
-int fm_command_compare(struct program *program)
-{
+int fm_command_compare(struct program *program) {
     const struct config *config = &program->config;
     const char *const *paths = config->arguments;
     struct output output = {0};

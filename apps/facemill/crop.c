@@ -12,8 +12,8 @@ struct crops {
     struct arena files; /* names of the present image's crops */
 };
 
-static fm_status crop_finish(const char *path, const fm_result *result, struct record_options *record, void *user, fm_error *error)
-{
+static fm_status crop_finish(const char *path, const fm_result *result, struct record_options *record, void *user,
+                             fm_error *error) {
     struct crops *crops = user;
     size_t count = fm_result_face_count(result);
     fm_arena_reset(&crops->files);
@@ -22,7 +22,8 @@ static fm_status crop_finish(const char *path, const fm_result *result, struct r
         return fm_fail(error, FM_OUT_OF_MEMORY, "out of memory for the crops of '%s'", path);
     for (size_t i = 0; i < count; i++) {
         char file[4096];
-        fm_status status = fm_picture_crop(&crops->names, path, result, i, crops->size, &crops->pixels, file, sizeof file, error);
+        fm_status status =
+            fm_picture_crop(&crops->names, path, result, i, crops->size, &crops->pixels, file, sizeof file, error);
         if (status)
             return status;
         files[i] = fm_arena_copy(&crops->files, file);
@@ -33,8 +34,7 @@ static fm_status crop_finish(const char *path, const fm_result *result, struct r
     return FM_OK;
 }
 
-int fm_command_crop(struct program *program)
-{
+int fm_command_crop(struct program *program) {
     const struct config *config = &program->config;
     struct crops crops = {.names = {.folder = fm_config_text(config, OPT_DIR)},
                           .size = (int)fm_config_integer(config, OPT_SIZE),
@@ -43,11 +43,13 @@ int fm_command_crop(struct program *program)
     if (!crops.names.folder)
         return fm_complain_usage(config, "--dir DIR is needed: where the crops go");
     if (crops.size % 112 != 0 && crops.size % 128 != 0)
-        return fm_complain_usage(config, "--size: '%d' is not a value of it; expected a multiple of 112 or 128", crops.size);
+        return fm_complain_usage(config, "--size: '%d' is not a value of it; expected a multiple of 112 or 128",
+                                 crops.size);
     if (fm_folder_make(crops.names.folder, &error))
         return fm_complain(&error);
-    int code = fm_job_run(program, &(struct job_kind){
-                                       .compute = FM_COMPUTE_DETECT, .keep_pixels = true, .finish = crop_finish, .user = &crops});
+    int code = fm_job_run(
+        program,
+        &(struct job_kind){.compute = FM_COMPUTE_DETECT, .keep_pixels = true, .finish = crop_finish, .user = &crops});
     fm_names_reset(&crops.names);
     fm_buffer_reset(&crops.pixels);
     fm_arena_reset(&crops.files);

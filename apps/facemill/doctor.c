@@ -8,15 +8,14 @@
 static const char *const verdict_words[] = {"info", "good", "missing", "skipped", "bad"};
 static const char *const verdict_signs[] = {"    ", "ok  ", "--  ", "skip", "BAD "};
 
-void fm_doctor_section(struct doctor *doctor, const char *title)
-{
+void fm_doctor_section(struct doctor *doctor, const char *title) {
     doctor->section = title;
     if (doctor->output.table)
         fm_text_add(&doctor->output.text, "%s\n", title);
 }
 
-void fm_doctor_add(struct doctor *doctor, enum verdict verdict, const char *name, const char *remedy, const char *format, ...)
-{
+void fm_doctor_add(struct doctor *doctor, enum verdict verdict, const char *name, const char *remedy,
+                   const char *format, ...) {
     char words[2048];
     va_list arguments;
     va_start(arguments, format);
@@ -41,8 +40,7 @@ void fm_doctor_add(struct doctor *doctor, enum verdict verdict, const char *name
     fm_output_end_line(output);
 }
 
-static void add_provider(const fm_provider_info *info, void *user)
-{
+static void add_provider(const fm_provider_info *info, void *user) {
     struct doctor *doctor = user;
     doctor->providers += info->available;
     if (info->available)
@@ -51,8 +49,7 @@ static void add_provider(const fm_provider_info *info, void *user)
         fm_doctor_add(doctor, VERDICT_MISSING, info->name, info->remedy, "%s", info->reason);
 }
 
-static fm_status add_providers(struct doctor *doctor, fm_error *error)
-{
+static fm_status add_providers(struct doctor *doctor, fm_error *error) {
     struct engine_settings settings;
     fm_status status = fm_program_settings(&settings, &doctor->program->config, error);
     fm_doctor_section(doctor, "providers");
@@ -62,36 +59,35 @@ static fm_status add_providers(struct doctor *doctor, fm_error *error)
     return status;
 }
 
-static void add_pack(const char *name, const char *path, const char *reason, void *user)
-{
+static void add_pack(const char *name, const char *path, const char *reason, void *user) {
     fm_doctor_add(user, VERDICT_INFO, name, NULL, "%s (%s)", path, reason);
 }
 
-static void add_packs(struct doctor *doctor)
-{
+static void add_packs(struct doctor *doctor) {
     char source[64];
     const char *named = fm_config_text(&doctor->program->config, OPT_PACK);
     fm_doctor_section(doctor, "packs");
     if (named)
-        fm_doctor_add(doctor, VERDICT_INFO, named, NULL, "named by %s", fm_config_source(&doctor->program->config, OPT_PACK, source));
+        fm_doctor_add(doctor, VERDICT_INFO, named, NULL, "named by %s",
+                      fm_config_source(&doctor->program->config, OPT_PACK, source));
     fm_packs_visit(add_pack, doctor);
 }
 
 /* The last finding: what all of it means. */
-static int conclude(struct doctor *doctor)
-{
+static int conclude(struct doctor *doctor) {
     fm_doctor_section(doctor, "verdict");
     if (doctor->providers == 0)
-        fm_doctor_add(doctor, VERDICT_BAD, "networks", "see the remedies under providers", "no provider can run networks here");
+        fm_doctor_add(doctor, VERDICT_BAD, "networks", "see the remedies under providers",
+                      "no provider can run networks here");
     if (doctor->bad > (doctor->providers == 0))
         fm_doctor_add(doctor, VERDICT_BAD, "self-test", "report the lines marked bad", "%d checks failed", doctor->bad);
     if (doctor->bad == 0)
-        fm_doctor_add(doctor, VERDICT_GOOD, "facemill", NULL, "%d providers can run networks, every check made passed", doctor->providers);
+        fm_doctor_add(doctor, VERDICT_GOOD, "facemill", NULL, "%d providers can run networks, every check made passed",
+                      doctor->providers);
     return doctor->providers == 0 ? EXIT_UNAVAILABLE : doctor->bad ? EXIT_CHECK : EXIT_DONE;
 }
 
-int fm_command_doctor(struct program *program)
-{
+int fm_command_doctor(struct program *program) {
     struct doctor doctor = {.program = program};
     fm_error error = {0};
     if (program->config.argument_count)

@@ -15,8 +15,8 @@ struct doctor {
     int providers;       /* available */
 };
 /* `remedy` may be NULL. */
-void fm_doctor_add(struct doctor *doctor, enum verdict verdict, const char *name, const char *remedy, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+void fm_doctor_add(struct doctor *doctor, enum verdict verdict, const char *name, const char *remedy,
+                   const char *format, ...) __attribute__((format(printf, 5, 6)));
 void fm_doctor_section(struct doctor *doctor, const char *title);
 
 /* The sections. */

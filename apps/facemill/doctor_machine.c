@@ -8,8 +8,7 @@
 
 #define GIB (1024.0 * 1024.0 * 1024.0)
 
-void fm_doctor_machine(struct doctor *doctor)
-{
+void fm_doctor_machine(struct doctor *doctor) {
     char name[256], features[512];
     struct os_memory memory = fm_memory_figures();
     fm_cpu_name(name, sizeof name);
@@ -29,8 +28,7 @@ struct accelerators {
     int found;
 };
 
-static void add_accelerator(const struct os_accelerator *accelerator, void *user)
-{
+static void add_accelerator(const struct os_accelerator *accelerator, void *user) {
     struct accelerators *accelerators = user;
     accelerators->found++;
     bool driven = accelerator->driver[0] != 0;
@@ -39,8 +37,7 @@ static void add_accelerator(const struct os_accelerator *accelerator, void *user
                   driven ? accelerator->driver : "not loaded");
 }
 
-void fm_doctor_accelerators(struct doctor *doctor)
-{
+void fm_doctor_accelerators(struct doctor *doctor) {
     struct accelerators accelerators = {.doctor = doctor};
     fm_doctor_section(doctor, "accelerators");
     fm_accelerators_visit(add_accelerator, &accelerators);
@@ -48,8 +45,7 @@ void fm_doctor_accelerators(struct doctor *doctor)
         fm_doctor_add(doctor, VERDICT_INFO, "accelerator", NULL, "none that the operating system knows of");
 }
 
-static void add_library(const char *path, void *user)
-{
+static void add_library(const char *path, void *user) {
     static const char *const interesting[] = {"jpeg", "spng", "webp", "heif", "onnxruntime", "openvino"};
     const char *name = fm_base_name(path);
     for (size_t i = 0; i < sizeof interesting / sizeof interesting[0]; i++) {
@@ -61,10 +57,10 @@ static void add_library(const char *path, void *user)
 }
 
 /* What GPU providers of ONNX Runtime load; the version in a name is the one its present wheels are built for. */
-void fm_doctor_libraries(struct doctor *doctor)
-{
-    static const char *const wanted[] = {"libcuda.so.1", "libcudart.so.12", "libcudart.so.13", "libcublas.so.12", "libcublas.so.13",
-                                         "libcudnn.so.9", "libnvinfer.so.10", "libamdhip64.so.6", "libmigraphx_c.so.3"};
+void fm_doctor_libraries(struct doctor *doctor) {
+    static const char *const wanted[] = {"libcuda.so.1",     "libcudart.so.12",  "libcudart.so.13",
+                                         "libcublas.so.12",  "libcublas.so.13",  "libcudnn.so.9",
+                                         "libnvinfer.so.10", "libamdhip64.so.6", "libmigraphx_c.so.3"};
     fm_doctor_section(doctor, "libraries");
     fm_libraries_visit(add_library, doctor);
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {

@@ -17,8 +17,7 @@
 /* Levels by which the middle of a quadrant may differ: what lossy codecs did to the samples, doubled. */
 #define COLOUR_TOLERANCE 8
 
-static bool colours_good(const fm_pixels *pixels)
-{
+static bool colours_good(const fm_pixels *pixels) {
     static const uint8_t quadrants[4][3] = {{220, 40, 40}, {40, 200, 60}, {50, 70, 210}, {230, 220, 90}};
     if (pixels->width != 16 || pixels->height != 16)
         return false;
@@ -33,8 +32,7 @@ static bool colours_good(const fm_pixels *pixels)
     return true;
 }
 
-static void test_decoder(struct doctor *doctor, const struct sample *sample)
-{
+static void test_decoder(struct doctor *doctor, const struct sample *sample) {
     fm_input input = fm_input_encoded(sample->bytes, sample->size);
     fm_image *image = NULL;
     fm_error error = {0};
@@ -54,8 +52,7 @@ static void test_decoder(struct doctor *doctor, const struct sample *sample)
 
 /* ---- alignment */
 
-static void test_alignment(struct doctor *doctor)
-{
+static void test_alignment(struct doctor *doctor) {
     /* Of the crop's bytes: the same from every instruction set, and within one level of OpenCV's warp. */
     static const char known[] = "2b8ad85ec097b8ea3bebe92301f9879aeb516fe41f1980698d2e9b7f94b14b23";
     struct buffer rgb = {0};
@@ -76,23 +73,22 @@ static void test_alignment(struct doctor *doctor)
         fm_sha256_add(&sha, crop, sizeof crop);
         fm_sha256_hex(&sha, digest);
         bool good = strcmp(digest, known) == 0;
-        fm_doctor_add(doctor, good ? VERDICT_GOOD : VERDICT_BAD, "alignment", NULL, "crop of a drawn face has %s digest %.16s...",
-                      good ? "the known" : "another", digest);
+        fm_doctor_add(doctor, good ? VERDICT_GOOD : VERDICT_BAD, "alignment", NULL,
+                      "crop of a drawn face has %s digest %.16s...", good ? "the known" : "another", digest);
     }
     fm_buffer_reset(&rgb);
 }
 
 /* ---- networks */
 
-static bool faces_equal(const fm_result *a, const fm_result *b)
-{
+static bool faces_equal(const fm_result *a, const fm_result *b) {
     size_t count = fm_result_face_count(a);
     if (count != fm_result_face_count(b))
         return false;
     for (size_t i = 0; i < count; i++) {
         const fm_face *x = fm_result_face(a, i), *y = fm_result_face(b, i);
-        if (memcmp(x->box, y->box, sizeof x->box) != 0 || memcmp(x->landmarks, y->landmarks, sizeof x->landmarks) != 0 ||
-            x->embedding_size != y->embedding_size)
+        if (memcmp(x->box, y->box, sizeof x->box) != 0 ||
+            memcmp(x->landmarks, y->landmarks, sizeof x->landmarks) != 0 || x->embedding_size != y->embedding_size)
             return false;
         if (x->embedding && memcmp(x->embedding, y->embedding, (size_t)x->embedding_size * sizeof(float)) != 0)
             return false;
@@ -101,8 +97,8 @@ static bool faces_equal(const fm_result *a, const fm_result *b)
 }
 
 /* The same picture alone, again, and among others. */
-static void test_detection(struct doctor *doctor, fm_engine *engine, const struct buffer rgb[COMPANY], const int widths[COMPANY])
-{
+static void test_detection(struct doctor *doctor, fm_engine *engine, const struct buffer rgb[COMPANY],
+                           const int widths[COMPANY]) {
     fm_pixels pixels[COMPANY];
     fm_input inputs[COMPANY];
     fm_result *alone[2] = {NULL, NULL}, *company[COMPANY] = {NULL};
@@ -111,15 +107,17 @@ static void test_detection(struct doctor *doctor, fm_engine *engine, const struc
         pixels[i] = fm_drawn_pixels(&rgb[i], widths[i], 240);
         inputs[i] = fm_input_pixels(&pixels[i]);
     }
-    if (fm_analyze(engine, &inputs[0], NULL, &alone[0], &error) || fm_analyze(engine, &inputs[0], NULL, &alone[1], &error) ||
+    if (fm_analyze(engine, &inputs[0], NULL, &alone[0], &error) ||
+        fm_analyze(engine, &inputs[0], NULL, &alone[1], &error) ||
         fm_analyze_batch(engine, inputs, COMPANY, NULL, company, &error)) {
         fm_doctor_add(doctor, VERDICT_BAD, "networks", NULL, "%s", error.message);
     } else {
         bool again = faces_equal(alone[0], alone[1]), together = faces_equal(alone[0], company[0]);
-        fm_doctor_add(doctor, again ? VERDICT_GOOD : VERDICT_BAD, "repetition", NULL, "the same picture twice: %s, %zu faces",
-                      again ? "equal" : "different", fm_result_face_count(alone[0]));
-        fm_doctor_add(doctor, together ? VERDICT_GOOD : VERDICT_BAD, "company", NULL, "alone and among %d pictures: %s", COMPANY,
-                      together ? "equal" : "different");
+        fm_doctor_add(doctor, again ? VERDICT_GOOD : VERDICT_BAD, "repetition", NULL,
+                      "the same picture twice: %s, %zu faces", again ? "equal" : "different",
+                      fm_result_face_count(alone[0]));
+        fm_doctor_add(doctor, together ? VERDICT_GOOD : VERDICT_BAD, "company", NULL, "alone and among %d pictures: %s",
+                      COMPANY, together ? "equal" : "different");
     }
     fm_result_free(alone[0]);
     fm_result_free(alone[1]);
@@ -128,11 +126,12 @@ static void test_detection(struct doctor *doctor, fm_engine *engine, const struc
 }
 
 /* Drawn crops one by one and together. */
-static void test_embedding(struct doctor *doctor, fm_engine *engine)
-{
-    size_t side = (size_t)fm_engine_crop_size(engine), size = (size_t)fm_engine_embedding_size(engine), bytes = side * side * 3;
+static void test_embedding(struct doctor *doctor, fm_engine *engine) {
+    size_t side = (size_t)fm_engine_crop_size(engine), size = (size_t)fm_engine_embedding_size(engine),
+           bytes = side * side * 3;
     struct buffer crops = {0}, one = {0};
-    float *together = size ? fm_alloc_array(COMPANY, size * sizeof(float)) : NULL, *single = size ? fm_alloc_array(size, sizeof(float)) : NULL;
+    float *together = size ? fm_alloc_array(COMPANY, size * sizeof(float)) : NULL,
+          *single = size ? fm_alloc_array(size, sizeof(float)) : NULL;
     fm_error error = {0};
     bool equal = true;
     if (!size) {
@@ -153,8 +152,8 @@ static void test_embedding(struct doctor *doctor, fm_engine *engine)
             goto cleanup;
         equal = memcmp(single, together + i * size, size * sizeof(float)) == 0;
     }
-    fm_doctor_add(doctor, equal ? VERDICT_GOOD : VERDICT_BAD, "embedding", NULL, "%d crops together and one by one: %s", COMPANY,
-                  equal ? "equal" : "different");
+    fm_doctor_add(doctor, equal ? VERDICT_GOOD : VERDICT_BAD, "embedding", NULL, "%d crops together and one by one: %s",
+                  COMPANY, equal ? "equal" : "different");
 cleanup:
     if (error.status)
         fm_doctor_add(doctor, VERDICT_BAD, "embedding", NULL, "%s", error.message);
@@ -164,8 +163,7 @@ cleanup:
     fm_buffer_reset(&one);
 }
 
-static void test_networks(struct doctor *doctor)
-{
+static void test_networks(struct doctor *doctor) {
     static const int widths[COMPANY] = {320, 200, 480, 240, 640};
     struct buffer rgb[COMPANY] = {{0}};
     fm_engine *engine = NULL;
@@ -189,8 +187,7 @@ static void test_networks(struct doctor *doctor)
         fm_buffer_reset(&rgb[i]);
 }
 
-void fm_doctor_selftest(struct doctor *doctor)
-{
+void fm_doctor_selftest(struct doctor *doctor) {
     const struct sample *sample;
     fm_doctor_section(doctor, "self-test");
     for (size_t i = 0; (sample = fm_doctor_sample(i)) != NULL; i++)

@@ -9,33 +9,26 @@ struct part {
 };
 
 static const struct part parts[] = {
-    {0, -6, 27, 33, 58, 40, 30, 60},     /* hair */
-    {0, 26, 13, 16, 190, 140, 115, 90},  /* neck */
-    {0, 2, 22, 29, 224, 172, 144, 110},  /* face */
-    {-10, -7, 6, 3, 176, 126, 104, 20},  /* eye sockets */
-    {10, -7, 6, 3, 168, 120, 100, 20},
-    {-10, -6, 5, 2, 244, 240, 236, 0},   /* eyes */
-    {10, -6, 5, 2, 238, 234, 230, 0},
-    {-10, -6, 2, 2, 40, 28, 22, 0},
-    {10, -6, 2, 2, 40, 28, 22, 0},
-    {-10, -12, 7, 1, 62, 42, 32, 0},     /* brows */
-    {10, -12, 7, 1, 62, 42, 32, 0},
-    {1, 2, 3, 8, 206, 152, 126, 60},     /* nose */
-    {0, 9, 4, 2, 178, 122, 102, 0},
-    {0, 18, 9, 3, 172, 84, 80, 40},      /* mouth */
+    {0, -6, 27, 33, 58, 40, 30, 60},                                       /* hair */
+    {0, 26, 13, 16, 190, 140, 115, 90},                                    /* neck */
+    {0, 2, 22, 29, 224, 172, 144, 110},                                    /* face */
+    {-10, -7, 6, 3, 176, 126, 104, 20},                                    /* eye sockets */
+    {10, -7, 6, 3, 168, 120, 100, 20},  {-10, -6, 5, 2, 244, 240, 236, 0}, /* eyes */
+    {10, -6, 5, 2, 238, 234, 230, 0},   {-10, -6, 2, 2, 40, 28, 22, 0},
+    {10, -6, 2, 2, 40, 28, 22, 0},      {-10, -12, 7, 1, 62, 42, 32, 0}, /* brows */
+    {10, -12, 7, 1, 62, 42, 32, 0},     {1, 2, 3, 8, 206, 152, 126, 60}, /* nose */
+    {0, 9, 4, 2, 178, 122, 102, 0},     {0, 18, 9, 3, 172, 84, 80, 40},  /* mouth */
     {0, 18, 8, 1, 112, 44, 44, 0},
 };
 
 static const int8_t points[5][2] = {{-10, -6}, {10, -6}, {0, 8}, {-8, 18}, {8, 18}};
 
-static uint8_t mix(int below, int above, int weight)
-{
+static uint8_t mix(int below, int above, int weight) {
     return (uint8_t)(below + (above - below) * weight / 256);
 }
 
 /* One ellipse around (cx, cy), axes a and b, all in pixels. */
-static void draw_part(uint8_t *rgb, int width, int height, const struct part *part, int cx, int cy, int a, int b)
-{
+static void draw_part(uint8_t *rgb, int width, int height, const struct part *part, int cx, int cy, int a, int b) {
     int64_t aa = (int64_t)a * a, bb = (int64_t)b * b, full = aa * bb;
     for (int y = cy - b < 0 ? 0 : cy - b; y <= cy + b && y < height; y++) {
         for (int x = cx - a < 0 ? 0 : cx - a; x <= cx + a && x < width; x++) {
@@ -53,8 +46,7 @@ static void draw_part(uint8_t *rgb, int width, int height, const struct part *pa
     }
 }
 
-static void draw_background(uint8_t *rgb, int width, int height)
-{
+static void draw_background(uint8_t *rgb, int width, int height) {
     for (int y = 0; y < height; y++) {
         for (int x = 0; x < width; x++) {
             uint8_t *pixel = rgb + ((size_t)y * (size_t)width + (size_t)x) * 3;
@@ -65,8 +57,7 @@ static void draw_background(uint8_t *rgb, int width, int height)
     }
 }
 
-bool fm_drawn_picture(struct buffer *rgb, int width, int height, int faces, float landmarks[][5][2])
-{
+bool fm_drawn_picture(struct buffer *rgb, int width, int height, int faces, float landmarks[][5][2]) {
     if (!fm_buffer_resize(rgb, (size_t)width * (size_t)height * 3))
         return false;
     draw_background(rgb->bytes, width, height);
@@ -86,7 +77,6 @@ bool fm_drawn_picture(struct buffer *rgb, int width, int height, int faces, floa
     return true;
 }
 
-fm_pixels fm_drawn_pixels(const struct buffer *rgb, int width, int height)
-{
+fm_pixels fm_drawn_pixels(const struct buffer *rgb, int width, int height) {
     return (fm_pixels){.struct_size = sizeof(fm_pixels), .data = rgb->bytes, .width = width, .height = height};
 }

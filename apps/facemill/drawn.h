@@ -5,8 +5,8 @@
 
 #include "base/memory.h"
 
-/* A soft background with `faces` schematic faces side by side into `rgb` (width * height * 3 bytes). Their landmarks into
-   landmarks[0..faces) where it is not NULL. False when out of memory. */
+/* A soft background with `faces` schematic faces side by side into `rgb` (width * height * 3 bytes). Their landmarks
+   into landmarks[0..faces) where it is not NULL. False when out of memory. */
 FM_MUST_USE bool fm_drawn_picture(struct buffer *rgb, int width, int height, int faces, float landmarks[][5][2]);
 fm_pixels fm_drawn_pixels(const struct buffer *rgb, int width, int height);
 

@@ -22,7 +22,7 @@ struct slot {
     struct buffer bytes; /* standard input */
     fm_result *result;   /* NULL when the input never reached the engine */
     fm_error error;
-    bool done;           /* under job->mutex, like what it guards */
+    bool done; /* under job->mutex, like what it guards */
 };
 
 struct job {
@@ -45,8 +45,7 @@ struct job {
 
 /* ---- the engine's threads */
 
-static void slot_done(struct slot *slot)
-{
+static void slot_done(struct slot *slot) {
     struct job *job = slot->job;
     fm_mutex_lock(&job->mutex);
     slot->done = true;
@@ -55,8 +54,7 @@ static void slot_done(struct slot *slot)
     fm_mutex_unlock(&job->mutex);
 }
 
-static void on_result(fm_result *result, void *user)
-{
+static void on_result(fm_result *result, void *user) {
     struct slot *slot = user;
     slot->result = result;
     slot_done(slot);
@@ -64,8 +62,7 @@ static void on_result(fm_result *result, void *user)
 
 /* ---- the main thread: inputs in */
 
-static struct slot *slot_take(struct job *job, const char *path)
-{
+static struct slot *slot_take(struct job *job, const char *path) {
     fm_mutex_lock(&job->mutex);
     while (job->tail - job->head == job->capacity && !job->failed)
         fm_cond_wait(&job->room, &job->mutex);
@@ -83,8 +80,7 @@ static struct slot *slot_take(struct job *job, const char *path)
     return slot;
 }
 
-static void slot_submit(struct slot *slot, const fm_input *input)
-{
+static void slot_submit(struct slot *slot, const fm_input *input) {
     struct job *job = slot->job;
     if (slot->path.failed)
         fm_fail(&slot->error, FM_OUT_OF_MEMORY, "out of memory for an input's name");
@@ -93,8 +89,7 @@ static void slot_submit(struct slot *slot, const fm_input *input)
     slot_done(slot);
 }
 
-static bool submit_file(const char *path, void *user)
-{
+static bool submit_file(const char *path, void *user) {
     struct slot *slot = slot_take(user, path);
     fm_input input = fm_input_file(path);
     if (slot)
@@ -102,8 +97,7 @@ static bool submit_file(const char *path, void *user)
     return slot != NULL;
 }
 
-static bool submit_standard_input(void *user)
-{
+static bool submit_standard_input(void *user) {
     struct job *job = user;
     struct slot *slot = slot_take(job, "-");
     uint64_t limit = (uint64_t)fm_config_integer(&job->program->config, OPT_MAX_FILE_SIZE);
@@ -114,7 +108,8 @@ static bool submit_standard_input(void *user)
     slot->bytes.size = 0;
     while ((got = fread(piece, 1, sizeof piece, stdin)) > 0 && !slot->error.status) {
         if (slot->bytes.size + got > limit)
-            fm_fail(&slot->error, FM_LIMIT, "standard input is longer than --max-file-size, %llu bytes", (unsigned long long)limit);
+            fm_fail(&slot->error, FM_LIMIT, "standard input is longer than --max-file-size, %llu bytes",
+                    (unsigned long long)limit);
         else if (!fm_buffer_append(&slot->bytes, piece, got, 0))
             fm_fail(&slot->error, FM_OUT_OF_MEMORY, "out of memory while reading standard input");
     }
@@ -128,8 +123,7 @@ static bool submit_standard_input(void *user)
     return true;
 }
 
-static bool submit_failed(const char *path, const fm_error *error, void *user)
-{
+static bool submit_failed(const char *path, const fm_error *error, void *user) {
     struct slot *slot = slot_take(user, path);
     if (slot) {
         slot->error = *error;
@@ -141,8 +135,7 @@ static bool submit_failed(const char *path, const fm_error *error, void *user)
 /* ---- the writer: records out */
 
 /* Wait for the oldest slot; NULL when there will be none. Before waiting, what is written so far goes out. */
-static struct slot *next_done(struct job *job)
-{
+static struct slot *next_done(struct job *job) {
     bool flushed = false;
     fm_mutex_lock(&job->mutex);
     for (;;) {
@@ -170,13 +163,13 @@ static struct slot *next_done(struct job *job)
     return NULL;
 }
 
-static void write_slot(struct job *job, struct slot *slot)
-{
+static void write_slot(struct job *job, struct slot *slot) {
     struct record_options record = job->kind->record;
     const char *path = fm_text_chars(&slot->path);
     fm_status status = slot->result ? fm_result_status(slot->result) : slot->error.status;
     bool write = !job->failed;
-    if (write && !status && job->kind->finish && job->kind->finish(path, slot->result, &record, job->kind->user, &job->error)) {
+    if (write && !status && job->kind->finish &&
+        job->kind->finish(path, slot->result, &record, job->kind->user, &job->error)) {
         fm_mutex_lock(&job->mutex);
         job->failed = true;
         fm_mutex_unlock(&job->mutex);
@@ -192,8 +185,7 @@ static void write_slot(struct job *job, struct slot *slot)
     slot->result = NULL;
 }
 
-static void writer_run(void *argument)
-{
+static void writer_run(void *argument) {
     struct job *job = argument;
     struct slot *slot;
     while ((slot = next_done(job)) != NULL) {
@@ -212,8 +204,7 @@ struct count {
     uint64_t images;
 };
 
-static bool count_one(struct count *count)
-{
+static bool count_one(struct count *count) {
     count->images++;
     fm_mutex_lock(&count->progress->mutex);
     bool quit = count->progress->quit;
@@ -221,25 +212,21 @@ static bool count_one(struct count *count)
     return !quit;
 }
 
-static bool count_file(const char *path, void *user)
-{
+static bool count_file(const char *path, void *user) {
     (void)path;
     return count_one(user);
 }
 
-static bool count_standard_input(void *user)
-{
+static bool count_standard_input(void *user) {
     return count_one(user);
 }
 
-static bool count_failed(const char *path, const fm_error *error, void *user)
-{
+static bool count_failed(const char *path, const fm_error *error, void *user) {
     (void)path, (void)error;
     return count_one(user);
 }
 
-static uint64_t count_sources(void *user)
-{
+static uint64_t count_sources(void *user) {
     struct job *job = user;
     struct count count = {.progress = &job->progress};
     for (size_t i = 0; i < job->sources.list_count; i++) {
@@ -252,8 +239,7 @@ static uint64_t count_sources(void *user)
 
 /* ---- the whole */
 
-static fm_status job_open(struct job *job, fm_error *error)
-{
+static fm_status job_open(struct job *job, fm_error *error) {
     const struct config *config = &job->program->config;
     struct engine_settings settings;
     fm_status status = fm_program_settings(&settings, config, error);
@@ -284,8 +270,7 @@ cleanup:
     return status;
 }
 
-static fm_status job_work(struct job *job)
-{
+static fm_status job_work(struct job *job) {
     struct os_thread writer;
     struct source_visitor visitor = {submit_file, submit_standard_input, submit_failed, job};
     fm_record_header(&job->output);
@@ -304,8 +289,7 @@ static fm_status job_work(struct job *job)
 }
 
 /* Output closed, summary said; the exit code. */
-static int job_conclude(struct job *job, uint64_t start_ns)
-{
+static int job_conclude(struct job *job, uint64_t start_ns) {
     const struct config *config = &job->program->config;
     const char *summary_file = fm_config_text(config, OPT_SUMMARY);
     int interrupted = atomic_load(&job->program->interrupted);
@@ -329,8 +313,7 @@ static int job_conclude(struct job *job, uint64_t start_ns)
     return summary.errors ? EXIT_INPUTS : EXIT_DONE;
 }
 
-static void job_reset(struct job *job)
-{
+static void job_reset(struct job *job) {
     fm_engine_close(job->engine);
     for (size_t i = 0; job->slots && i < job->capacity; i++) {
         fm_text_reset(&job->slots[i].path);
@@ -343,15 +326,16 @@ static void job_reset(struct job *job)
     fm_mutex_reset(&job->mutex);
 }
 
-int fm_job_run(struct program *program, const struct job_kind *kind)
-{
+int fm_job_run(struct program *program, const struct job_kind *kind) {
     struct job job = {.program = program, .kind = kind, .sources = fm_sources_from(&program->config)};
     int code;
     if (job.sources.path_count + job.sources.list_count == 0)
-        return fm_complain_usage(&program->config, "no input; name files or folders, '-' for an image on standard input, or "
-                                                   "--from-file LIST");
+        return fm_complain_usage(&program->config,
+                                 "no input; name files or folders, '-' for an image on standard input, or "
+                                 "--from-file LIST");
     if (fm_sources_standard_input_uses(&job.sources) > 1)
-        return fm_complain_usage(&program->config, "standard input ('-') can be read once only, as an image or as a list");
+        return fm_complain_usage(&program->config,
+                                 "standard input ('-') can be read once only, as an image or as a list");
     fm_mutex_init(&job.mutex);
     fm_cond_init(&job.ready);
     fm_cond_init(&job.room);

@@ -13,7 +13,8 @@ struct job_kind {
     struct record_options record;
     /* Called for each good result in the order of the inputs, before its record is written; it may fill `record`. A
        failure ends the job: a folder that cannot be written will not get better. May be NULL. */
-    fm_status (*finish)(const char *path, const fm_result *result, struct record_options *record, void *user, fm_error *error);
+    fm_status (*finish)(const char *path, const fm_result *result, struct record_options *record, void *user,
+                        fm_error *error);
     void *user;
 };
 /* Run the command's inputs; an exit code. */

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TWO_SIDES                                                                                                       \
+#define TWO_SIDES                                                                                                      \
     "A and B say what differs: providers, then options as KEY=VALUE, separated by commas:\n"                           \
     "  ort:cpu                         one provider (strict)\n"                                                        \
     "  ort:cuda,precision=fp16         a provider and a precision\n"                                                   \
@@ -21,16 +21,19 @@ struct command {
 
 static const struct command commands[] = {
     {{"analyze", ON_ANALYZE, "INPUT...", "Find the faces of images and compute their embeddings",
-      "An INPUT is an image file of any name, a folder (its .jpg .jpeg .jpe .jfif .png .webp .heic .heif .hif .avif files,\n"
+      "An INPUT is an image file of any name, a folder (its .jpg .jpeg .jpe .jfif .png .webp .heic .heif .hif .avif "
+      "files,\n"
       "in the order of their names; names that start with a dot are left out), or - for one encoded image on standard\n"
-      "input. Records come in the order of the inputs. An image that cannot be used is an error record, never the end.\n\n"
+      "input. Records come in the order of the inputs. An image that cannot be used is an error record, never the "
+      "end.\n\n"
       "jsonl, one line per image, in pixels of the upright image:\n"
       "  {\"path\",\"width\",\"height\",\"faces\":[{\"box\":[x1,y1,x2,y2],\"score\",\"landmarks\":[[x,y] x5],\n"
       "   \"embedding\":[raw],\"embedding_norm\"}]}\n"
       "  {\"path\",\"error\":{\"code\",\"message\"}}\n"
       "The last line on standard error names the pack, why it was chosen, and the provider of each model.\n",
       "  facemill analyze --pack buffalo_l photos/ --recursive > faces.jsonl\n"
-      "  facemill analyze --provider ort:cuda,ort:cpu --output faces.jsonl --summary summary.json --from-file list.txt\n"
+      "  facemill analyze --provider ort:cuda,ort:cpu --output faces.jsonl --summary summary.json --from-file "
+      "list.txt\n"
       "  curl -s URL | facemill analyze --embedding base64 -\n"},
      fm_command_analyze},
     {{"detect", ON_DETECT, "INPUT...", "Find the faces of images, without embeddings",
@@ -39,7 +42,8 @@ static const struct command commands[] = {
       "  facemill detect --max-faces 1 --face-metric area portrait.jpg\n"},
      fm_command_detect},
     {{"compare", ON_COMPARE, "A B", "Compare the largest faces of two images",
-      "Prints the similarity (cosine of the embeddings, -1 to 1) and whether it reaches --threshold. The verdict does not\n"
+      "Prints the similarity (cosine of the embeddings, -1 to 1) and whether it reaches --threshold. The verdict does "
+      "not\n"
       "change the exit code; an image without a face is 1.\n",
       "  facemill compare passport.jpg selfie.jpg\n"
       "  facemill compare --threshold 0.5 --format jsonl a.jpg b.jpg\n"},
@@ -52,7 +56,8 @@ static const struct command commands[] = {
     {{"models", ON_MODELS, "list | show [PACK|FILE] | verify [PACK|FILE]", "List packs, look into one, or check one",
       "list    packs that can be used by name, and where they are\n"
       "show    the files of a pack: task, family, input, outputs, operators, parameters, SHA-256, notes\n"
-      "verify  read every file, open the pack on its providers and run each model on a known input; 4 when a check fails\n",
+      "verify  read every file, open the pack on its providers and run each model on a known input; 4 when a check "
+      "fails\n",
       "  facemill models list\n"
       "  facemill models show buffalo_l\n"
       "  facemill models verify --provider ort:cpu ./my_pack\n"},
@@ -62,15 +67,19 @@ static const struct command commands[] = {
       "  facemill providers\n"
       "  facemill providers --ort-library ./libonnxruntime.so --format jsonl\n"},
      fm_command_providers},
-    {{"doctor", ON_DOCTOR, "", "Examine this machine: processor, memory, accelerators, libraries, providers, packs, self-test",
-      "The self-test decodes built-in pictures, aligns a drawn face with a known answer and, where a pack can be opened,\n"
-      "checks that answers do not depend on repetition or batching. Exit code 3 when nothing can run networks, 4 when the\n"
+    {{"doctor", ON_DOCTOR, "",
+      "Examine this machine: processor, memory, accelerators, libraries, providers, packs, self-test",
+      "The self-test decodes built-in pictures, aligns a drawn face with a known answer and, where a pack can be "
+      "opened,\n"
+      "checks that answers do not depend on repetition or batching. Exit code 3 when nothing can run networks, 4 when "
+      "the\n"
       "self-test fails.\n",
       "  facemill doctor\n"
       "  facemill doctor --pack buffalo_l --format jsonl\n"},
      fm_command_doctor},
     {{"bench", ON_BENCH, "[INPUT...]", "Measure speed: per stage, per image, and many images at once",
-      "Without INPUT, four pictures with 12 schematic faces are drawn in memory. Each pass analyzes every picture alone\n"
+      "Without INPUT, four pictures with 12 schematic faces are drawn in memory. Each pass analyzes every picture "
+      "alone\n"
       "(latency, stages), then all together (rates). Passes before the timed ones: --warmup. Peak memory\n"
       "is the process's so far, so that the first row of several is its own.\n",
       "  facemill bench --pack buffalo_l photos/\n"
@@ -78,13 +87,15 @@ static const struct command commands[] = {
      fm_command_bench},
     {{"validate", ON_VALIDATE, "A B", "Compare two providers, precisions or packs on the same pictures",
       TWO_SIDES
-      "\nPasses when both sides find the same faces in the same order within the limits. Listed apart and not counted: faces\n"
+      "\nPasses when both sides find the same faces in the same order within the limits. Listed apart and not counted: "
+      "faces\n"
       "with a rival anchor, whose box and points rounding alone decides; faces whose score is within 0.002 of the\n"
       "threshold or of their neighbour in the order. Exit code 0: pass, 4: fail.\n",
       "  facemill validate ort:cpu ort:openvino --pack buffalo_l --images photos/\n"
       "  facemill validate pack=./fp32 pack=./int8 --provider ort:cpu --images photos/ --draw out/ --format jsonl\n"},
      fm_command_validate},
-    {{"version", ON_VERSION, "", "Say which facemill this is and how it was built", "", "  facemill version --format jsonl\n"},
+    {{"version", ON_VERSION, "", "Say which facemill this is and how it was built", "",
+      "  facemill version --format jsonl\n"},
      fm_command_version},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
@@ -100,28 +111,28 @@ static const char exit_codes[] =
     "  130, 143  interrupted: images in flight are finished and written first; a second Ctrl-C stops at once\n"
     "A reader that closes the pipe ends the job quietly.\n";
 
-static void print_help(FILE *stream)
-{
+static void print_help(FILE *stream) {
     struct text text = {0};
-    fm_text_add(&text, "facemill %s: images in, faces out.\n\nUsage: facemill COMMAND [OPTION...] [ARGUMENT...]\n\nCommands:\n",
-                fm_version());
+    fm_text_add(
+        &text, "facemill %s: images in, faces out.\n\nUsage: facemill COMMAND [OPTION...] [ARGUMENT...]\n\nCommands:\n",
+        fm_version());
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fm_text_add(&text, "  %-10s %s\n", commands[i].text.name, commands[i].text.summary);
     fm_text_add(&text, "\n'facemill COMMAND --help' has the options of a command.\n\n");
     fm_config_help_sources(&text);
-    fm_text_add(&text,
-                "\nWhich pack: --pack, then FM_PACK, then the config file, then an installed pack, then the built-in one;\n"
-                "~/.insightface only when named. The summary says which it was and why.\n\n%s\nExamples:\n"
-                "  facemill doctor\n"
-                "  facemill analyze --pack buffalo_l photos/ > faces.jsonl\n"
-                "  facemill validate ort:cpu ort:cuda --pack buffalo_l --images photos/\n",
-                exit_codes);
+    fm_text_add(
+        &text,
+        "\nWhich pack: --pack, then FM_PACK, then the config file, then an installed pack, then the built-in one;\n"
+        "~/.insightface only when named. The summary says which it was and why.\n\n%s\nExamples:\n"
+        "  facemill doctor\n"
+        "  facemill analyze --pack buffalo_l photos/ > faces.jsonl\n"
+        "  facemill validate ort:cpu ort:cuda --pack buffalo_l --images photos/\n",
+        exit_codes);
     fputs(fm_text_chars(&text), stream);
     fm_text_reset(&text);
 }
 
-static const struct command *find_command(const char *name)
-{
+static const struct command *find_command(const char *name) {
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(commands[i].text.name, name) == 0)
             return &commands[i];
@@ -129,8 +140,7 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static int complain_command(const char *name)
-{
+static int complain_command(const char *name) {
     const char *nearest = NULL;
     int best = 3;
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
@@ -146,8 +156,7 @@ static int complain_command(const char *name)
 }
 
 /* Text on standard output; 5 when it could not be written. */
-static int print_text(struct text *text)
-{
+static int print_text(struct text *text) {
     bool good = !text->failed && fputs(fm_text_chars(text), stdout) >= 0 && fflush(stdout) == 0;
     fm_text_reset(text);
     if (!good)
@@ -155,15 +164,13 @@ static int print_text(struct text *text)
     return good ? EXIT_DONE : EXIT_INTERNAL;
 }
 
-static void on_signal(int number, void *user)
-{
+static void on_signal(int number, void *user) {
     struct program *program = user;
     atomic_store(&program->interrupted, number);
     fputs("\nfacemill: stopping after the images in flight; once more stops at once\n", stderr);
 }
 
-static int run_command(const struct command *command, int argc, char **argv)
-{
+static int run_command(const struct command *command, int argc, char **argv) {
     struct program program = {.self = argv[0]};
     struct text text = {0};
     fm_error error = {0};
@@ -187,8 +194,7 @@ static int run_command(const struct command *command, int argc, char **argv)
     return code;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : NULL;
     if (!name || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(name ? stdout : stderr);

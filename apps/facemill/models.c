@@ -10,8 +10,7 @@
 
 /* ---- list */
 
-static void list_pack(const char *name, const char *path, const char *reason, void *user)
-{
+static void list_pack(const char *name, const char *path, const char *reason, void *user) {
     struct output *output = user;
     if (output->table) {
         fm_text_add(&output->text, "%-24s %-12s %s\n", name, reason, path);
@@ -25,8 +24,7 @@ static void list_pack(const char *name, const char *path, const char *reason, vo
     fm_output_end_line(output);
 }
 
-static fm_status models_list(struct program *program, struct output *output, fm_error *error)
-{
+static fm_status models_list(struct program *program, struct output *output, fm_error *error) {
     (void)error;
     fm_packs_visit(list_pack, output);
     if (output->text.length == 0 && !fm_config_flag(&program->config, OPT_QUIET))
@@ -41,8 +39,7 @@ struct visit {
     int files, bad, useful; /* useful: detection or recognition */
 };
 
-static void show_file(const fm_model_file *model, void *user)
-{
+static void show_file(const fm_model_file *model, void *user) {
     struct visit *visit = user;
     struct output *output = visit->output;
     struct json *json = &output->json;
@@ -51,11 +48,13 @@ static void show_file(const fm_model_file *model, void *user)
     visit->useful += model->task[0] != 0;
     if (output->table) {
         struct text *text = &output->text;
-        fm_text_add(text, "%s\n  task        %s%s%s\n", model->file, model->task[0] ? model->task : "none", model->family[0] ? ", " : "",
-                    model->family);
-        fm_text_add(text, "  input       %s\n  outputs     %s\n  operators   %s\n", model->input, model->outputs, model->operators);
-        fm_text_add(text, "  size        %llu bytes, %llu parameters, %d nodes, opset %lld\n", (unsigned long long)model->bytes,
-                    (unsigned long long)model->parameters, model->node_count, (long long)model->opset);
+        fm_text_add(text, "%s\n  task        %s%s%s\n", model->file, model->task[0] ? model->task : "none",
+                    model->family[0] ? ", " : "", model->family);
+        fm_text_add(text, "  input       %s\n  outputs     %s\n  operators   %s\n", model->input, model->outputs,
+                    model->operators);
+        fm_text_add(text, "  size        %llu bytes, %llu parameters, %d nodes, opset %lld\n",
+                    (unsigned long long)model->bytes, (unsigned long long)model->parameters, model->node_count,
+                    (long long)model->opset);
         fm_text_add(text, "  sha256      %s\n", model->sha256);
         if (model->note[0])
             fm_text_add(text, "  note        %s\n", model->note);
@@ -81,13 +80,11 @@ static void show_file(const fm_model_file *model, void *user)
 }
 
 /* The second argument, or --pack. */
-static const char *wanted_pack(const struct config *config)
-{
+static const char *wanted_pack(const struct config *config) {
     return config->argument_count > 1 ? config->arguments[1] : fm_config_text(config, OPT_PACK);
 }
 
-static fm_status models_show(struct program *program, struct output *output, fm_error *error)
-{
+static fm_status models_show(struct program *program, struct output *output, fm_error *error) {
     struct visit visit = {.output = output};
     char path[4096] = "";
     fm_status status = fm_pack_visit(wanted_pack(&program->config), show_file, &visit, path, sizeof path, error);
@@ -96,8 +93,7 @@ static fm_status models_show(struct program *program, struct output *output, fm_
     return status;
 }
 
-static void check_file(const fm_model_file *model, void *user)
-{
+static void check_file(const fm_model_file *model, void *user) {
     struct visit *visit = user;
     struct output *output = visit->output;
     const char *verdict = model->status ? "FAIL" : model->task[0] ? "pass" : "unused";
@@ -105,7 +101,8 @@ static void check_file(const fm_model_file *model, void *user)
     visit->bad += model->status != FM_OK;
     visit->useful += model->task[0] != 0;
     if (output->table) {
-        fm_text_add(&output->text, "%-6s %-32s %s%s%s\n", verdict, model->file, model->task, model->note[0] ? "  " : "", model->note);
+        fm_text_add(&output->text, "%-6s %-32s %s%s%s\n", verdict, model->file, model->task, model->note[0] ? "  " : "",
+                    model->note);
         return;
     }
     fm_json_object_open(&output->json, NULL);
@@ -119,8 +116,7 @@ static void check_file(const fm_model_file *model, void *user)
     fm_output_end_line(output);
 }
 
-static void report_open(struct output *output, const fm_engine *engine, const fm_error *failure)
-{
+static void report_open(struct output *output, const fm_engine *engine, const fm_error *failure) {
     if (output->table) {
         fm_text_add(&output->text, "%-6s open and run", failure->status ? "FAIL" : "pass");
         fm_model_info model;
@@ -143,15 +139,15 @@ static void report_open(struct output *output, const fm_engine *engine, const fm
 }
 
 /* A drawn picture through the detector and a drawn crop through the recogniser: runs, and answers with numbers. */
-static fm_status run_models(fm_engine *engine, fm_error *error)
-{
+static fm_status run_models(fm_engine *engine, fm_error *error) {
     enum { SIDE = 256 };
     int side = fm_engine_crop_size(engine), size = fm_engine_embedding_size(engine);
     struct buffer picture = {0}, crop = {0};
     fm_result *result = NULL;
     float *embedding = fm_alloc_array((size_t)size + 1, sizeof *embedding);
     fm_status status = FM_OK;
-    if (!embedding || !fm_drawn_picture(&picture, SIDE, SIDE, 1, NULL) || (size && !fm_drawn_picture(&crop, side, side, 1, NULL))) {
+    if (!embedding || !fm_drawn_picture(&picture, SIDE, SIDE, 1, NULL) ||
+        (size && !fm_drawn_picture(&crop, side, side, 1, NULL))) {
         status = fm_fail(error, FM_OUT_OF_MEMORY, "out of memory for a picture");
         goto cleanup;
     }
@@ -162,7 +158,8 @@ static fm_status run_models(fm_engine *engine, fm_error *error)
         status = fm_embed_crops(engine, crop.bytes, 1, embedding, error);
     for (int i = 0; i < size && !status; i++) {
         if (!isfinite(embedding[i]))
-            status = fm_fail(error, FM_BAD_MODEL, "the recogniser answers a drawn face with numbers that are not finite");
+            status =
+                fm_fail(error, FM_BAD_MODEL, "the recogniser answers a drawn face with numbers that are not finite");
     }
 cleanup:
     fm_result_free(result);
@@ -172,8 +169,7 @@ cleanup:
     return status;
 }
 
-static fm_status models_verify(struct program *program, struct output *output, bool *failed, fm_error *error)
-{
+static fm_status models_verify(struct program *program, struct output *output, bool *failed, fm_error *error) {
     const struct config *config = &program->config;
     struct visit visit = {.output = output};
     struct engine_settings settings;
@@ -200,8 +196,7 @@ cleanup:
     return status;
 }
 
-int fm_command_models(struct program *program)
-{
+int fm_command_models(struct program *program) {
     const struct config *config = &program->config;
     const char *action = config->argument_count ? config->arguments[0] : "";
     bool list = strcmp(action, "list") == 0, show = strcmp(action, "show") == 0, verify = strcmp(action, "verify") == 0;
@@ -211,7 +206,8 @@ int fm_command_models(struct program *program)
     if (!list && !show && !verify)
         return fm_complain_usage(config, "models takes list, show or verify, not '%s'", action);
     if (config->argument_count > (list ? 1u : 2u))
-        return fm_complain_usage(config, "models %s: '%s' is one argument too many", action, config->arguments[config->argument_count - 1]);
+        return fm_complain_usage(config, "models %s: '%s' is one argument too many", action,
+                                 config->arguments[config->argument_count - 1]);
     if (fm_output_open(&output, config, &error))
         return fm_complain(&error);
     fm_status status = list   ? models_list(program, &output, &error)

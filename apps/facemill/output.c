@@ -6,8 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-fm_status fm_output_open(struct output *output, const struct config *config, fm_error *error)
-{
+fm_status fm_output_open(struct output *output, const struct config *config, fm_error *error) {
     *output = (struct output){.path = fm_config_text(config, OPT_OUTPUT), .file = stdout};
     output->terminal = !output->path && fm_is_terminal(1);
     output->table = fm_config_text(config, OPT_FORMAT) ? fm_config_is(config, OPT_FORMAT, "table") : output->terminal;
@@ -25,38 +24,37 @@ fm_status fm_output_open(struct output *output, const struct config *config, fm_
     return FM_OK;
 }
 
-fm_status fm_output_flush(struct output *output, fm_error *error)
-{
+fm_status fm_output_flush(struct output *output, fm_error *error) {
     struct text *text = &output->text;
     if (text->failed)
         return fm_fail(error, FM_OUT_OF_MEMORY, "out of memory while writing results");
     if (text->length && !output->reader_gone && fwrite(text->chars, 1, text->length, output->file) != text->length) {
         if (errno != EPIPE || output->path)
             return fm_fail(error, FM_IO, "cannot write to %s%s%s: %s; make room or name another place with --output",
-                           output->path ? "'" : "", output->path ? output->part : "standard output", output->path ? "'" : "",
-                           strerror(errno));
+                           output->path ? "'" : "", output->path ? output->part : "standard output",
+                           output->path ? "'" : "", strerror(errno));
         output->reader_gone = true;
     }
     fm_text_clear(text);
     return FM_OK;
 }
 
-void fm_output_end_line(struct output *output)
-{
+void fm_output_end_line(struct output *output) {
     fm_text_add_bytes(&output->text, "\n", 1);
     output->json = (struct json){.text = &output->text};
 }
 
-fm_status fm_output_close(struct output *output, bool complete, fm_error *error)
-{
+fm_status fm_output_close(struct output *output, bool complete, fm_error *error) {
     fm_status status = output->file ? fm_output_flush(output, error) : FM_OK;
     if (output->file && output->path) {
         if (fclose(output->file) != 0 && !status)
-            status = fm_fail(error, FM_IO, "cannot write to '%s': %s; make room or name another place", output->part, strerror(errno));
+            status = fm_fail(error, FM_IO, "cannot write to '%s': %s; make room or name another place", output->part,
+                             strerror(errno));
         if (status && output->renames)
             remove(output->part); /* a full disk is not helped by half a file */
         else if (complete && output->renames && rename(output->part, output->path) != 0)
-            status = fm_fail(error, FM_IO, "cannot rename '%s' to '%s': %s", output->part, output->path, strerror(errno));
+            status =
+                fm_fail(error, FM_IO, "cannot rename '%s' to '%s': %s", output->part, output->path, strerror(errno));
     }
     fm_text_reset(&output->text);
     output->file = NULL;

@@ -7,14 +7,14 @@
 #include <stdio.h>
 
 struct output {
-    struct text text;   /* what waits to be written: commands append here */
-    struct json json;   /* writes into `text` */
-    bool table;         /* --format table, or a terminal */
-    bool terminal;      /* standard output is one */
-    bool reader_gone;   /* the pipe's reader closed it: the rest is dropped in silence */
+    struct text text; /* what waits to be written: commands append here */
+    struct json json; /* writes into `text` */
+    bool table;       /* --format table, or a terminal */
+    bool terminal;    /* standard output is one */
+    bool reader_gone; /* the pipe's reader closed it: the rest is dropped in silence */
     FILE *file;
-    const char *path;   /* --output; NULL: standard output */
-    bool renames;       /* written beside `path` first */
+    const char *path; /* --output; NULL: standard output */
+    bool renames;     /* written beside `path` first */
     char part[4200];
 };
 /* Errors: FM_IO (words name the file). */
@@ -23,7 +23,8 @@ FM_MUST_USE fm_status fm_output_open(struct output *output, const struct config 
 FM_MUST_USE fm_status fm_output_flush(struct output *output, fm_error *error);
 /* End a JSON line. */
 void fm_output_end_line(struct output *output);
-/* Write the rest and, when `complete`, give the file its name; otherwise FILE.part stays. After a failure of flush: only free. */
+/* Write the rest and, when `complete`, give the file its name; otherwise FILE.part stays. After a failure of flush:
+ * only free. */
 FM_MUST_USE fm_status fm_output_close(struct output *output, bool complete, fm_error *error);
 
 #endif

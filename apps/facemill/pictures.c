@@ -9,16 +9,14 @@
 #include <string.h>
 
 /* FNV-1a, never 0: two names of one run sharing it would only cost a "-2". */
-static uint64_t digest(const char *name)
-{
+static uint64_t digest(const char *name) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (; *name; name++)
         hash = (hash ^ (uint8_t)*name) * UINT64_C(0x100000001b3);
     return hash | 1;
 }
 
-static bool insert(uint64_t *taken, size_t capacity, uint64_t key)
-{
+static bool insert(uint64_t *taken, size_t capacity, uint64_t key) {
     size_t at = (size_t)(key >> 1) & (capacity - 1);
     while (taken[at] && taken[at] != key)
         at = (at + 1) & (capacity - 1);
@@ -27,8 +25,7 @@ static bool insert(uint64_t *taken, size_t capacity, uint64_t key)
     return fresh;
 }
 
-static bool grow(struct names *names)
-{
+static bool grow(struct names *names) {
     size_t capacity = names->capacity ? names->capacity * 2 : 1024;
     uint64_t *taken = fm_alloc_array(capacity, sizeof *taken);
     if (!taken)
@@ -43,14 +40,13 @@ static bool grow(struct names *names)
     return true;
 }
 
-void fm_names_reset(struct names *names)
-{
+void fm_names_reset(struct names *names) {
     fm_free(names->taken);
     *names = (struct names){0};
 }
 
-fm_status fm_names_make(struct names *names, const char *path, const char *suffix, char *out, size_t size, fm_error *error)
-{
+fm_status fm_names_make(struct names *names, const char *path, const char *suffix, char *out, size_t size,
+                        fm_error *error) {
     const char *base = strcmp(path, "-") == 0 ? "stdin" : fm_base_name(path);
     const char *dot = strrchr(base, '.');
     int stem = (int)(dot && dot != base ? (size_t)(dot - base) : strlen(base));
@@ -72,8 +68,8 @@ fm_status fm_names_make(struct names *names, const char *path, const char *suffi
     return FM_OK;
 }
 
-fm_status fm_picture_write(struct names *names, const char *path, const char *suffix, const fm_pixels *pixels, fm_error *error)
-{
+fm_status fm_picture_write(struct names *names, const char *path, const char *suffix, const fm_pixels *pixels,
+                           fm_error *error) {
     fm_error no_jpeg = {0};
     char file[4096];
     fm_status status = fm_names_make(names, path, suffix, file, sizeof file, error);
@@ -87,8 +83,7 @@ fm_status fm_picture_write(struct names *names, const char *path, const char *su
     return status ? fm_fail(error, status, "%s", no_jpeg.message) : FM_OK;
 }
 
-fm_status fm_picture_annotate(struct names *names, const char *path, const fm_result *result, fm_error *error)
-{
+fm_status fm_picture_annotate(struct names *names, const char *path, const fm_result *result, fm_error *error) {
     fm_pixels pixels = fm_result_pixels(result);
     fm_image *image = NULL;
     fm_status status = fm_annotate(&pixels, result, NULL, &image, error);
@@ -101,8 +96,7 @@ fm_status fm_picture_annotate(struct names *names, const char *path, const fm_re
 }
 
 fm_status fm_picture_crop(struct names *names, const char *path, const fm_result *result, size_t index, int size,
-                          struct buffer *pixels, char *out, size_t out_size, fm_error *error)
-{
+                          struct buffer *pixels, char *out, size_t out_size, fm_error *error) {
     fm_pixels image = fm_result_pixels(result);
     char suffix[32];
     if (!fm_buffer_resize(pixels, (size_t)size * (size_t)size * 3))

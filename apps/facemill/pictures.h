@@ -12,15 +12,17 @@ struct names {
 };
 void fm_names_reset(struct names *names);
 /* FOLDER/STEM.SUFFIX for the input `path`, or STEM-2.SUFFIX and so on where that is taken in this run. */
-FM_MUST_USE fm_status fm_names_make(struct names *names, const char *path, const char *suffix, char *out, size_t size, fm_error *error);
+FM_MUST_USE fm_status fm_names_make(struct names *names, const char *path, const char *suffix, char *out, size_t size,
+                                    fm_error *error);
 
 /* Write `pixels` as STEM.SUFFIX, `suffix` ending in "jpg"; PNG where this build writes no JPEG. */
-FM_MUST_USE fm_status fm_picture_write(struct names *names, const char *path, const char *suffix, const fm_pixels *pixels,
-                                       fm_error *error);
+FM_MUST_USE fm_status fm_picture_write(struct names *names, const char *path, const char *suffix,
+                                       const fm_pixels *pixels, fm_error *error);
 /* NAME.faces.jpg (PNG where this build writes no JPEG) of a result that kept its pixels. */
-FM_MUST_USE fm_status fm_picture_annotate(struct names *names, const char *path, const fm_result *result, fm_error *error);
+FM_MUST_USE fm_status fm_picture_annotate(struct names *names, const char *path, const fm_result *result,
+                                          fm_error *error);
 /* NAME.face1.png of face `index`, size x size; its file name into `out`. */
-FM_MUST_USE fm_status fm_picture_crop(struct names *names, const char *path, const fm_result *result, size_t index, int size,
-                                      struct buffer *pixels, char *out, size_t out_size, fm_error *error);
+FM_MUST_USE fm_status fm_picture_crop(struct names *names, const char *path, const fm_result *result, size_t index,
+                                      int size, struct buffer *pixels, char *out, size_t out_size, fm_error *error);
 
 #endif

@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int fm_exit_code(fm_status status)
-{
+int fm_exit_code(fm_status status) {
     switch (status) {
     case FM_OK:
         return EXIT_DONE;
@@ -36,14 +35,12 @@ int fm_exit_code(fm_status status)
     return EXIT_INTERNAL;
 }
 
-int fm_complain(const fm_error *error)
-{
+int fm_complain(const fm_error *error) {
     fprintf(stderr, "facemill: %s\n", error->message[0] ? error->message : fm_status_name(error->status));
     return fm_exit_code(error->status);
 }
 
-int fm_complain_usage(const struct config *config, const char *format, ...)
-{
+int fm_complain_usage(const struct config *config, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     fputs("facemill: ", stderr);
@@ -53,8 +50,7 @@ int fm_complain_usage(const struct config *config, const char *format, ...)
     return EXIT_USAGE;
 }
 
-static fm_log_level log_level(const struct config *config)
-{
+static fm_log_level log_level(const struct config *config) {
     static const char *const words[] = {"debug", "info", "warn", "error", "off"};
     for (int i = 0; i < 5; i++) {
         if (fm_config_is(config, OPT_LOG_LEVEL, words[i]))
@@ -63,8 +59,7 @@ static fm_log_level log_level(const struct config *config)
     return FM_LOG_DEFAULT;
 }
 
-static fm_precision precision(const struct config *config)
-{
+static fm_precision precision(const struct config *config) {
     static const char *const words[] = {"auto", "fp32", "fp16", "bf16", "int8"};
     for (int i = 0; i < 5; i++) {
         if (fm_config_is(config, OPT_PRECISION, words[i]))
@@ -73,8 +68,7 @@ static fm_precision precision(const struct config *config)
     return FM_PRECISION_AUTO;
 }
 
-static fm_policy policy(const struct config *config)
-{
+static fm_policy policy(const struct config *config) {
     static const char *const words[] = {"strict", "ordered", "auto"};
     for (int i = 0; i < 3; i++) {
         if (fm_config_is(config, OPT_POLICY, words[i]))
@@ -83,8 +77,7 @@ static fm_policy policy(const struct config *config)
     return FM_POLICY_DEFAULT;
 }
 
-fm_limits fm_program_limits(const struct config *config)
-{
+fm_limits fm_program_limits(const struct config *config) {
     return (fm_limits){.struct_size = sizeof(fm_limits),
                        .max_file_bytes = (uint64_t)fm_config_integer(config, OPT_MAX_FILE_SIZE),
                        .max_pixels = (uint64_t)fm_config_integer(config, OPT_MAX_PIXELS),
@@ -94,8 +87,7 @@ fm_limits fm_program_limits(const struct config *config)
 }
 
 /* "ort:cuda:device_id=1" into its three strings. */
-static fm_status add_provider_options(struct engine_settings *settings, const struct config *config, fm_error *error)
-{
+static fm_status add_provider_options(struct engine_settings *settings, const struct config *config, fm_error *error) {
     const struct option_value *value = &config->values[OPT_PROVIDER_OPTION];
     fm_provider_option *made = fm_arena_alloc(&settings->arena, (value->count + 1) * sizeof *made);
     if (!made)
@@ -113,8 +105,7 @@ static fm_status add_provider_options(struct engine_settings *settings, const st
     return FM_OK;
 }
 
-fm_status fm_program_settings(struct engine_settings *settings, const struct config *config, fm_error *error)
-{
+fm_status fm_program_settings(struct engine_settings *settings, const struct config *config, fm_error *error) {
     *settings = (struct engine_settings){.arena = {.limit = (size_t)4 << 20}};
     fm_engine_options *options = &settings->options;
     const char *device = fm_config_text(config, OPT_DEVICE);
@@ -147,13 +138,11 @@ fm_status fm_program_settings(struct engine_settings *settings, const struct con
     return add_provider_options(settings, config, error);
 }
 
-void fm_program_settings_reset(struct engine_settings *settings)
-{
+void fm_program_settings_reset(struct engine_settings *settings) {
     fm_arena_reset(&settings->arena);
 }
 
-fm_status fm_program_open(const struct config *config, fm_engine **engine, fm_error *error)
-{
+fm_status fm_program_open(const struct config *config, fm_engine **engine, fm_error *error) {
     struct engine_settings settings;
     fm_status status = fm_program_settings(&settings, config, error);
     if (!status)
@@ -162,14 +151,12 @@ fm_status fm_program_open(const struct config *config, fm_engine **engine, fm_er
     return status;
 }
 
-const char *fm_base_name(const char *path)
-{
+const char *fm_base_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
 
-void fm_model_stem(const char *file, char *out, size_t size)
-{
+void fm_model_stem(const char *file, char *out, size_t size) {
     const char *dot = strrchr(file, '.');
     size_t length = dot && strcmp(dot, ".onnx") == 0 ? (size_t)(dot - file) : strlen(file);
     snprintf(out, size, "%.*s", (int)length, file);

@@ -18,8 +18,8 @@ enum exit_code {
 
 struct program {
     struct config config;
-    const char *self;           /* argv[0] */
-    atomic_int interrupted;     /* number of the signal that asked for the end; 0 */
+    const char *self;       /* argv[0] */
+    atomic_int interrupted; /* number of the signal that asked for the end; 0 */
 };
 
 /* Sub-commands: one file each. They return an exit code. */
@@ -47,7 +47,8 @@ struct engine_settings {
     char pack_source[64];
     struct arena arena;
 };
-FM_MUST_USE fm_status fm_program_settings(struct engine_settings *settings, const struct config *config, fm_error *error);
+FM_MUST_USE fm_status fm_program_settings(struct engine_settings *settings, const struct config *config,
+                                          fm_error *error);
 void fm_program_settings_reset(struct engine_settings *settings);
 /* Settings and open in one. */
 FM_MUST_USE fm_status fm_program_open(const struct config *config, fm_engine **engine, fm_error *error);

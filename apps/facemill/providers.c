@@ -7,8 +7,7 @@ struct listing {
     int available;
 };
 
-static void list_provider(const fm_provider_info *info, void *user)
-{
+static void list_provider(const fm_provider_info *info, void *user) {
     struct listing *listing = user;
     struct output *output = listing->output;
     struct json *json = &output->json;
@@ -29,8 +28,7 @@ static void list_provider(const fm_provider_info *info, void *user)
     }
 }
 
-int fm_command_providers(struct program *program)
-{
+int fm_command_providers(struct program *program) {
     struct output output;
     struct engine_settings settings;
     fm_error error = {0};

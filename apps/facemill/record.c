@@ -8,8 +8,7 @@
 
 #define PATH_COLUMN 36
 
-void fm_json_floats(struct json *json, const char *key, const float *values, size_t count)
-{
+void fm_json_floats(struct json *json, const char *key, const float *values, size_t count) {
     fm_json_array_open(json, key);
     for (size_t i = 0; i < count; i++)
         fm_json_float(json, NULL, values[i]);
@@ -17,8 +16,7 @@ void fm_json_floats(struct json *json, const char *key, const float *values, siz
 }
 
 /* Little-endian whatever the machine is. */
-static void add_base64(struct json *json, const char *key, const float *values, size_t count)
-{
+static void add_base64(struct json *json, const char *key, const float *values, size_t count) {
     enum { CHUNK = 96 }; /* a multiple of 3 values: the pieces of base64 join without padding */
     uint8_t bytes[CHUNK * 4];
     fm_json_string(json, key, "");
@@ -36,8 +34,7 @@ static void add_base64(struct json *json, const char *key, const float *values, 
     fm_text_add_bytes(json->text, "\"", 1);
 }
 
-static void add_face(struct json *json, const fm_face *face, size_t index, const struct record_options *options)
-{
+static void add_face(struct json *json, const fm_face *face, size_t index, const struct record_options *options) {
     fm_json_object_open(json, NULL);
     fm_json_floats(json, "box", face->box, 4);
     fm_json_float(json, "score", face->score);
@@ -57,8 +54,7 @@ static void add_face(struct json *json, const fm_face *face, size_t index, const
 }
 
 /* The end of a path, which tells more than its beginning; starts at a whole character of UTF-8. */
-static const char *path_tail(const char *path, int width, const char **dots)
-{
+static const char *path_tail(const char *path, int width, const char **dots) {
     size_t length = strlen(path);
     *dots = "";
     if (length <= (size_t)width)
@@ -70,22 +66,20 @@ static const char *path_tail(const char *path, int width, const char **dots)
     return path;
 }
 
-static void start_row(struct output *output, const char *path)
-{
+static void start_row(struct output *output, const char *path) {
     const char *dots = "";
     const char *tail = path_tail(path, PATH_COLUMN, &dots);
     fm_text_add(&output->text, "%s%-*s ", dots, PATH_COLUMN - (int)strlen(dots), tail);
 }
 
-void fm_record_header(struct output *output)
-{
+void fm_record_header(struct output *output) {
     if (output->table)
-        fm_text_add(&output->text, "%-*s %9s %4s %5s  %-27s %6s\n", PATH_COLUMN, "image", "size", "face", "score", "box x1 y1 x2 y2",
-                    "norm");
+        fm_text_add(&output->text, "%-*s %9s %4s %5s  %-27s %6s\n", PATH_COLUMN, "image", "size", "face", "score",
+                    "box x1 y1 x2 y2", "norm");
 }
 
-static void add_rows(struct output *output, const char *path, const fm_result *result, const struct record_options *options)
-{
+static void add_rows(struct output *output, const char *path, const fm_result *result,
+                     const struct record_options *options) {
     size_t count = fm_result_face_count(result);
     struct text *text = &output->text;
     for (size_t i = 0; i < count || i == 0; i++) {
@@ -109,8 +103,8 @@ static void add_rows(struct output *output, const char *path, const fm_result *r
     }
 }
 
-void fm_record_result(struct output *output, const char *path, const fm_result *result, const struct record_options *options)
-{
+void fm_record_result(struct output *output, const char *path, const fm_result *result,
+                      const struct record_options *options) {
     struct json *json = &output->json;
     if (fm_result_status(result)) {
         fm_record_error(output, path, fm_result_status(result), fm_result_message(result));
@@ -132,8 +126,7 @@ void fm_record_result(struct output *output, const char *path, const fm_result *
     fm_output_end_line(output);
 }
 
-void fm_record_error(struct output *output, const char *path, fm_status status, const char *message)
-{
+void fm_record_error(struct output *output, const char *path, fm_status status, const char *message) {
     struct json *json = &output->json;
     if (output->table) {
         start_row(output, path);

@@ -13,7 +13,8 @@ struct record_options {
 };
 void fm_record_header(struct output *output);
 /* A good or failed result. */
-void fm_record_result(struct output *output, const char *path, const fm_result *result, const struct record_options *options);
+void fm_record_result(struct output *output, const char *path, const fm_result *result,
+                      const struct record_options *options);
 void fm_record_error(struct output *output, const char *path, fm_status status, const char *message);
 /* "[x,y,...]" with the shortest digits that read back. */
 void fm_json_floats(struct json *json, const char *key, const float *values, size_t count);

@@ -21,8 +21,7 @@ struct folder {
     char real[PATH_SIZE]; /* against links that lead back */
 };
 
-static bool looks_like_image(const char *name)
-{
+static bool looks_like_image(const char *name) {
     static const char *const endings[] = {"jpg", "jpeg", "jpe", "jfif", "png", "webp", "heic", "heif", "hif", "avif"};
     const char *dot = strrchr(name, '.');
     char ending[8] = "";
@@ -37,24 +36,24 @@ static bool looks_like_image(const char *name)
     return false;
 }
 
-static bool report(const struct source_visitor *visitor, const char *path, const fm_error *error)
-{
+static bool report(const struct source_visitor *visitor, const char *path, const fm_error *error) {
     return visitor->failed(path, error, visitor->user);
 }
 
-static bool walk_folder(const char *path, const struct folder *parent, const struct source_visitor *visitor, bool recursive);
+static bool walk_folder(const char *path, const struct folder *parent, const struct source_visitor *visitor,
+                        bool recursive);
 
-static bool visit_entry(const char *name, enum os_path_kind kind, void *user)
-{
+static bool visit_entry(const char *name, enum os_path_kind kind, void *user) {
     struct folder *folder = user;
     char path[PATH_SIZE];
-    bool wanted = name[0] != '.' && ((kind == OS_PATH_FOLDER && folder->recursive) ||
-                                     (kind != OS_PATH_FOLDER && looks_like_image(name)));
+    bool wanted = name[0] != '.' &&
+                  ((kind == OS_PATH_FOLDER && folder->recursive) || (kind != OS_PATH_FOLDER && looks_like_image(name)));
     if (!wanted)
         return true;
     if (!fm_path_join(path, sizeof path, folder->path, name)) {
         fm_error error = {0};
-        fm_fail(&error, FM_LIMIT, "the path of '%s' in '%s' is longer than %d bytes", name, folder->path, PATH_SIZE - 1);
+        fm_fail(&error, FM_LIMIT, "the path of '%s' in '%s' is longer than %d bytes", name, folder->path,
+                PATH_SIZE - 1);
         folder->stopped = !report(folder->visitor, name, &error);
     } else if (kind == OS_PATH_FOLDER) {
         folder->stopped = !walk_folder(path, folder, folder->visitor, true);
@@ -64,8 +63,7 @@ static bool visit_entry(const char *name, enum os_path_kind kind, void *user)
     return !folder->stopped;
 }
 
-static bool leads_back(const struct folder *folder)
-{
+static bool leads_back(const struct folder *folder) {
     for (const struct folder *above = folder->parent; above; above = above->parent) {
         if (strcmp(above->real, folder->real) == 0)
             return true;
@@ -73,8 +71,8 @@ static bool leads_back(const struct folder *folder)
     return false;
 }
 
-static bool walk_folder(const char *path, const struct folder *parent, const struct source_visitor *visitor, bool recursive)
-{
+static bool walk_folder(const char *path, const struct folder *parent, const struct source_visitor *visitor,
+                        bool recursive) {
     struct folder folder = {.parent = parent, .visitor = visitor, .recursive = recursive, .path = path};
     fm_error error = {0};
     folder.depth = parent ? parent->depth + 1 : 1;
@@ -91,8 +89,7 @@ static bool walk_folder(const char *path, const struct folder *parent, const str
     return !folder.stopped;
 }
 
-static bool walk_path(const char *path, const struct source_visitor *visitor, bool recursive)
-{
+static bool walk_path(const char *path, const struct source_visitor *visitor, bool recursive) {
     if (strcmp(path, "-") == 0)
         return visitor->standard_input(visitor->user);
     if (fm_path_kind(path) == OS_PATH_FOLDER)
@@ -101,8 +98,7 @@ static bool walk_path(const char *path, const struct source_visitor *visitor, bo
 }
 
 /* One line without its end; false at the end of the file. A line that does not fit is cut and `*cut` says so. */
-static bool read_line(FILE *file, char *line, size_t size, bool *cut)
-{
+static bool read_line(FILE *file, char *line, size_t size, bool *cut) {
     *cut = false;
     if (!fgets(line, (int)size, file))
         return false;
@@ -118,8 +114,7 @@ static bool read_line(FILE *file, char *line, size_t size, bool *cut)
     return true;
 }
 
-static bool walk_list(const char *path, const struct sources *sources, const struct source_visitor *visitor)
-{
+static bool walk_list(const char *path, const struct sources *sources, const struct source_visitor *visitor) {
     bool from_standard_input = strcmp(path, "-") == 0, going = true, cut = false;
     FILE *file = from_standard_input ? stdin : fopen(path, "r");
     char line[PATH_SIZE];
@@ -146,8 +141,7 @@ static bool walk_list(const char *path, const struct sources *sources, const str
     return going;
 }
 
-struct sources fm_sources_from(const struct config *config)
-{
+struct sources fm_sources_from(const struct config *config) {
     const struct option_value *lists = &config->values[OPT_FROM_FILE];
     return (struct sources){.paths = config->arguments,
                             .path_count = config->argument_count,
@@ -156,8 +150,7 @@ struct sources fm_sources_from(const struct config *config)
                             .recursive = fm_config_flag(config, OPT_RECURSIVE)};
 }
 
-size_t fm_sources_standard_input_uses(const struct sources *sources)
-{
+size_t fm_sources_standard_input_uses(const struct sources *sources) {
     size_t uses = 0;
     for (size_t i = 0; i < sources->path_count; i++)
         uses += strcmp(sources->paths[i], "-") == 0;
@@ -166,8 +159,7 @@ size_t fm_sources_standard_input_uses(const struct sources *sources)
     return uses;
 }
 
-void fm_sources_walk(const struct sources *sources, const struct source_visitor *visitor)
-{
+void fm_sources_walk(const struct sources *sources, const struct source_visitor *visitor) {
     bool going = true;
     for (size_t i = 0; i < sources->path_count && going; i++)
         going = walk_path(sources->paths[i], visitor, sources->recursive);

@@ -7,8 +7,8 @@
 /* Each may return false to stop the walk. */
 struct source_visitor {
     bool (*file)(const char *path, void *user);
-    bool (*standard_input)(void *user);                                       /* "-": one encoded image */
-    bool (*failed)(const char *path, const fm_error *error, void *user);      /* a folder or list that cannot be read */
+    bool (*standard_input)(void *user);                                  /* "-": one encoded image */
+    bool (*failed)(const char *path, const fm_error *error, void *user); /* a folder or list that cannot be read */
     void *user;
 };
 
@@ -23,8 +23,8 @@ struct sources {
 struct sources fm_sources_from(const struct config *config);
 /* Is standard input one of them? How often, as images and as lists together. */
 size_t fm_sources_standard_input_uses(const struct sources *sources);
-/* Paths first, then lists, as written; folders in the order of their names, files that look like images by their ending.
-   Nothing is collected beyond the names of the folders being walked. */
+/* Paths first, then lists, as written; folders in the order of their names, files that look like images by their
+   ending. Nothing is collected beyond the names of the folders being walked. */
 void fm_sources_walk(const struct sources *sources, const struct source_visitor *visitor);
 
 #endif

@@ -7,13 +7,11 @@
 
 #include <stdio.h>
 
-static double rate(const struct summary *summary)
-{
+static double rate(const struct summary *summary) {
     return summary->seconds > 0 ? (double)summary->images / summary->seconds : 0;
 }
 
-static void add_models(struct text *text, const fm_engine *engine)
-{
+static void add_models(struct text *text, const fm_engine *engine) {
     fm_model_info model;
     for (size_t i = 0; fm_engine_model(engine, i, &model); i++) {
         char stem[256];
@@ -22,26 +20,25 @@ static void add_models(struct text *text, const fm_engine *engine)
     }
 }
 
-void fm_summary_print(const struct summary *summary, const fm_engine *engine, bool providers_were_named)
-{
+void fm_summary_print(const struct summary *summary, const fm_engine *engine, bool providers_were_named) {
     struct text text = {0};
     fm_model_info model;
     for (size_t i = 0; providers_were_named && fm_engine_model(engine, i, &model); i++) {
         if (model.passed_over && model.passed_over[0])
-            fm_text_add(&text, "facemill: %s runs on %s; passed over: %s\n", model.file, model.provider, model.passed_over);
+            fm_text_add(&text, "facemill: %s runs on %s; passed over: %s\n", model.file, model.provider,
+                        model.passed_over);
     }
     fm_pack_info pack = fm_engine_pack(engine);
     fm_text_add(&text, "facemill: %s%llu images, %llu faces, %llu errors in %.2f s (%.1f images/s); pack %s (%s); ",
                 summary->interrupted ? "interrupted: " : "", (unsigned long long)summary->images,
-                (unsigned long long)summary->faces, (unsigned long long)summary->errors, summary->seconds, rate(summary),
-                pack.name, pack.reason);
+                (unsigned long long)summary->faces, (unsigned long long)summary->errors, summary->seconds,
+                rate(summary), pack.name, pack.reason);
     add_models(&text, engine);
     fprintf(stderr, "%s\n", fm_text_chars(&text));
     fm_text_reset(&text);
 }
 
-void fm_json_providers(struct json *json, const fm_engine *engine)
-{
+void fm_json_providers(struct json *json, const fm_engine *engine) {
     fm_model_info model;
     char stem[256];
     fm_json_object_open(json, "providers");
@@ -59,8 +56,7 @@ void fm_json_providers(struct json *json, const fm_engine *engine)
     fm_json_object_close(json);
 }
 
-fm_status fm_summary_write(const struct summary *summary, const fm_engine *engine, const char *path, fm_error *error)
-{
+fm_status fm_summary_write(const struct summary *summary, const fm_engine *engine, const char *path, fm_error *error) {
     struct text text = {0};
     struct json json = {.text = &text};
     fm_pack_info pack = fm_engine_pack(engine);

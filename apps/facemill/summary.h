@@ -12,7 +12,8 @@ struct summary {
 /* Notes on providers that were asked for and passed over, then the one line that ends standard error. */
 void fm_summary_print(const struct summary *summary, const fm_engine *engine, bool providers_were_named);
 /* As JSON into FILE, whole or not at all. */
-FM_MUST_USE fm_status fm_summary_write(const struct summary *summary, const fm_engine *engine, const char *path, fm_error *error);
+FM_MUST_USE fm_status fm_summary_write(const struct summary *summary, const fm_engine *engine, const char *path,
+                                       fm_error *error);
 /* "providers": {model: provider}, and "passed_over" where there is something to say. */
 void fm_json_providers(struct json *json, const fm_engine *engine);
 

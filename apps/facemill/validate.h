@@ -1,12 +1,13 @@
-/* validate: what its three files share. validate.c runs the two sides, validate_compare.c is the arithmetic of one picture
-   (pure), validate_report.c says what came out. */
+/* validate: what its three files share. validate.c runs the two sides, validate_compare.c is the arithmetic of one
+   picture (pure), validate_report.c says what came out. */
 #ifndef FM_VALIDATE_H
 #define FM_VALIDATE_H
 
 #include "output.h"
 #include "program.h"
 
-#define ROUNDING_SCORE 0.002 /* scores nearer than this may change places by rounding alone (as fm_face.rivals counts) */
+#define ROUNDING_SCORE                                                                                                 \
+    0.002 /* scores nearer than this may change places by rounding alone (as fm_face.rivals counts) */
 
 struct limits {
     double cosine, box, landmark;
@@ -21,19 +22,19 @@ struct spread {
 
 /* What was found, for one picture or for all. {0}. */
 struct tally {
-    uint64_t faces[2];     /* found by each side */
-    uint64_t pairs;        /* counted */
-    uint64_t missing[2];   /* found by the other side only */
-    uint64_t disordered;   /* pairs of faces in another order */
-    uint64_t over_limit;   /* faces past one of the limits, end to end */
-    uint64_t crops_over_limit; /* faces past the cosine's limit on the identical crop */
+    uint64_t faces[2];                         /* found by each side */
+    uint64_t pairs;                            /* counted */
+    uint64_t missing[2];                       /* found by the other side only */
+    uint64_t disordered;                       /* pairs of faces in another order */
+    uint64_t over_limit;                       /* faces past one of the limits, end to end */
+    uint64_t crops_over_limit;                 /* faces past the cosine's limit on the identical crop */
     uint64_t rivals, at_threshold, order_ties; /* apart: rounding alone decides */
     struct spread cosine, crop_cosine, box, landmark;
     struct spread rival_cosine, rival_box; /* apart as well */
 };
 
-/* Compare one picture. `crops` are embeddings of a's aligned faces by both sides (`crop_size` values each, a's order), or
-   NULL. A line of words per problem and per face that is set apart goes to `words`. */
+/* Compare one picture. `crops` are embeddings of a's aligned faces by both sides (`crop_size` values each, a's order),
+   or NULL. A line of words per problem and per face that is set apart goes to `words`. */
 void fm_results_compare(const fm_result *a, const fm_result *b, const float *const crops[2], size_t crop_size,
                         const struct limits *limits, struct tally *tally, struct text *words);
 void fm_tally_add(struct tally *sum, const struct tally *picture);
@@ -68,7 +69,8 @@ struct validation {
 };
 
 /* A compared picture; `words` as fm_results_compare wrote them. */
-void fm_report_picture(struct output *output, const struct picture *picture, const struct tally *tally, const struct text *words);
+void fm_report_picture(struct output *output, const struct picture *picture, const struct tally *tally,
+                       const struct text *words);
 /* A picture that one side or both could not analyze. */
 void fm_report_failed(struct output *output, const struct picture *picture);
 /* The last record. `failed`: pictures that neither side could analyze. */

@@ -6,8 +6,7 @@
 
 #define NOTES_SHOWN 6 /* per picture of the table; jsonl has all */
 
-static void json_spread(struct json *json, const char *name, const struct spread *spread, const char *worst)
-{
+static void json_spread(struct json *json, const char *name, const struct spread *spread, const char *worst) {
     char key[64];
     if (!spread->count)
         return;
@@ -17,8 +16,7 @@ static void json_spread(struct json *json, const char *name, const struct spread
     fm_json_number(json, key, fm_spread_mean(spread));
 }
 
-static void json_tally(struct json *json, const struct tally *tally)
-{
+static void json_tally(struct json *json, const struct tally *tally) {
     fm_json_integer(json, "faces_a", (int64_t)tally->faces[0]);
     fm_json_integer(json, "faces_b", (int64_t)tally->faces[1]);
     fm_json_integer(json, "compared", (int64_t)tally->pairs);
@@ -38,8 +36,8 @@ static void json_tally(struct json *json, const struct tally *tally)
     json_spread(json, "rival_box", &tally->rival_box, "max");
 }
 
-void fm_report_picture(struct output *output, const struct picture *picture, const struct tally *tally, const struct text *words)
-{
+void fm_report_picture(struct output *output, const struct picture *picture, const struct tally *tally,
+                       const struct text *words) {
     struct json *json = &output->json;
     const char *line = fm_text_chars(words);
     if (output->table && !*line)
@@ -71,36 +69,41 @@ void fm_report_picture(struct output *output, const struct picture *picture, con
     }
 }
 
-static void table_spread(struct text *text, const char *name, const struct spread *spread, const char *worst, const char *limit)
-{
+static void table_spread(struct text *text, const char *name, const struct spread *spread, const char *worst,
+                         const char *limit) {
     if (spread->count)
-        fm_text_add(text, "%-34s %s %.6f, mean %.6f%s%s\n", name, worst, spread->worst, fm_spread_mean(spread), limit[0] ? "; limit " : "",
-                    limit);
+        fm_text_add(text, "%-34s %s %.6f, mean %.6f%s%s\n", name, worst, spread->worst, fm_spread_mean(spread),
+                    limit[0] ? "; limit " : "", limit);
 }
 
-static void table_total(struct validation *v, const struct tally *tally, size_t failed, bool pass)
-{
+static void table_total(struct validation *v, const struct tally *tally, size_t failed, bool pass) {
     const struct config *config = &v->program->config;
     struct text *text = &v->output.text;
     fm_text_add(text, "A  %s\nB  %s\n", fm_text_chars(&v->sides[0].words), fm_text_chars(&v->sides[1].words));
     fm_text_add(text, "%zu pictures, %zu not readable; faces: A %llu, B %llu, compared %llu\n", v->count, failed,
-                (unsigned long long)tally->faces[0], (unsigned long long)tally->faces[1], (unsigned long long)tally->pairs);
-    fm_text_add(text, "missing in A %llu, in B %llu; in another order %llu; past a limit %llu, on identical crops %llu\n", (unsigned long long)tally->missing[0],
-                (unsigned long long)tally->missing[1], (unsigned long long)tally->disordered, (unsigned long long)tally->over_limit,
+                (unsigned long long)tally->faces[0], (unsigned long long)tally->faces[1],
+                (unsigned long long)tally->pairs);
+    fm_text_add(text,
+                "missing in A %llu, in B %llu; in another order %llu; past a limit %llu, on identical crops %llu\n",
+                (unsigned long long)tally->missing[0], (unsigned long long)tally->missing[1],
+                (unsigned long long)tally->disordered, (unsigned long long)tally->over_limit,
                 (unsigned long long)tally->crops_over_limit);
     table_spread(text, "cosine, end to end", &tally->cosine, "min", fm_config_text(config, OPT_LIMIT_COSINE));
     table_spread(text, "cosine, identical crops", &tally->crop_cosine, "min", fm_config_text(config, OPT_LIMIT_COSINE));
     table_spread(text, "box, px", &tally->box, "max", fm_config_text(config, OPT_LIMIT_BOX));
     table_spread(text, "landmarks, px", &tally->landmark, "max", fm_config_text(config, OPT_LIMIT_LANDMARK));
     fm_text_add(text, "apart: %llu with a rival anchor, %llu at the threshold, %llu ties in the order\n",
-                (unsigned long long)tally->rivals, (unsigned long long)tally->at_threshold, (unsigned long long)tally->order_ties);
+                (unsigned long long)tally->rivals, (unsigned long long)tally->at_threshold,
+                (unsigned long long)tally->order_ties);
     table_spread(text, "cosine, with a rival", &tally->rival_cosine, "min", "");
     table_spread(text, "box, with a rival, px", &tally->rival_box, "max", "");
-    fm_text_add(text, "%s\n", pass ? "PASS" : tally->pairs + tally->rivals ? "FAIL" : "FAIL: no face to compare was found");
+    fm_text_add(text, "%s\n",
+                pass                           ? "PASS"
+                : tally->pairs + tally->rivals ? "FAIL"
+                                               : "FAIL: no face to compare was found");
 }
 
-static void json_total(struct validation *v, const struct tally *tally, size_t failed, bool pass)
-{
+static void json_total(struct validation *v, const struct tally *tally, size_t failed, bool pass) {
     struct json *json = &v->output.json;
     fm_json_object_open(json, NULL);
     fm_json_string(json, "verdict", pass ? "pass" : "fail");
@@ -121,20 +124,21 @@ static void json_total(struct validation *v, const struct tally *tally, size_t f
     fm_output_end_line(&v->output);
 }
 
-void fm_report_total(struct validation *v, const struct tally *tally, size_t failed, bool pass)
-{
+void fm_report_total(struct validation *v, const struct tally *tally, size_t failed, bool pass) {
     if (v->output.table)
         table_total(v, tally, failed, pass);
     else
         json_total(v, tally, failed, pass);
 }
 
-void fm_report_failed(struct output *output, const struct picture *picture)
-{
+void fm_report_failed(struct output *output, const struct picture *picture) {
     fm_status a = fm_result_status(picture->results[0]), b = fm_result_status(picture->results[1]);
     const fm_result *told = picture->results[a ? 0 : 1];
     if (output->table) {
-        fm_text_add(&output->text, "%s\n  error%s: %s\n", picture->path, a && b ? "" : a ? " of A alone" : " of B alone",
+        fm_text_add(&output->text, "%s\n  error%s: %s\n", picture->path,
+                    a && b ? ""
+                    : a    ? " of A alone"
+                           : " of B alone",
                     fm_result_message(told));
         return;
     }

@@ -10,8 +10,7 @@
 #define COMPILER "gcc " __VERSION__
 #endif
 
-int fm_command_version(struct program *program)
-{
+int fm_command_version(struct program *program) {
     struct output output;
     fm_error error = {0};
     if (program->config.argument_count)
@@ -20,7 +19,8 @@ int fm_command_version(struct program *program)
         return fm_complain(&error);
     const char *sanitizers = FM_SANITIZE[0] ? FM_SANITIZE : "none";
     if (output.table) {
-        fm_text_add(&output.text, "facemill %s\ncompiler    %s\nbuild type  %s\nsanitizers  %s\ndecoders    %s\nkernels     %s\n",
+        fm_text_add(&output.text,
+                    "facemill %s\ncompiler    %s\nbuild type  %s\nsanitizers  %s\ndecoders    %s\nkernels     %s\n",
                     fm_version(), COMPILER, FM_BUILD_TYPE, sanitizers, FM_DECODERS, fm_cpu_level_name(fm_cpu_level()));
     } else {
         struct json *json = &output.json;

@@ -48,6 +48,5 @@ bool fm_library_find(const char *name, char *out, size_t size) {
     }
     snprintf(out, size, "%s", name); /* a link's name may differ from the file's */
     fm_libraries_visit(match_name, &search);
-    fm_library_close(library);
     return true;
 }

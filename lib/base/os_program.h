@@ -18,7 +18,8 @@ void fm_accelerators_visit(void (*visit)(const struct os_accelerator *accelerato
 
 /* Paths of the shared libraries in this process, as loaded. */
 void fm_libraries_visit(void (*visit)(const char *path, void *user), void *user);
-/* Does the loader find a library of this name? Its path into `out`. Loads and unloads it. */
+/* Does the loader find a library of this name? Its path into `out`. It stays loaded: not every
+   vendor's library can be unloaded cleanly. */
 FM_MUST_USE bool fm_library_find(const char *name, char *out, size_t size);
 
 #endif

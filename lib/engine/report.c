@@ -1,6 +1,7 @@
 /* Report: what could run here and what lies around, for `providers`, `models` and `doctor`. Opens no engine. */
 #include "base/sha256.h"
 #include "engine/engine.h"
+#include "models/route.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -70,20 +71,13 @@ static void output_words(const struct graph *graph, char *out, size_t size)
     }
 }
 
-static const struct model_family *family_of(const struct graph *graph)
+static void describe_graph(const struct graph *graph, fm_model_file *model, char *input, char *outputs, char *operators, size_t size, char *walk_note,
+                           size_t note_size)
 {
-    for (size_t i = 0; fm_family_row(i); i++)
-        if (fm_family_row(i)->match(graph))
-            return fm_family_row(i);
-    return NULL;
-}
-
-static void describe_graph(const struct graph *graph, fm_model_file *model, char *input, char *outputs, char *operators, size_t size)
-{
-    const struct model_family *family = family_of(graph);
+    const struct model_family *family = fm_route(graph, walk_note, note_size);
     model->task = family ? fm_task_name(family->task) : "";
     model->family = family ? family->name : "";
-    model->note = family ? "" : "no model family here has inputs and outputs of this shape";
+    model->note = family ? "" : walk_note;
     if (fm_graph_input_count(graph) > 0) {
         const struct graph_value value = fm_graph_input(graph, 0);
         value_words(&value, input, size);
@@ -97,7 +91,7 @@ static void describe_graph(const struct graph *graph, fm_model_file *model, char
 
 static void visit_file(struct pack_walk *walk, const char *path)
 {
-    char input[2048] = "", outputs[2048] = "", operators[2048] = "", sha256[65] = "";
+    char input[2048] = "", outputs[2048] = "", operators[2048] = "", note[512] = "", sha256[65] = "";
     struct buffer bytes = {0};
     struct graph *graph = NULL;
     fm_error error = {0};
@@ -114,7 +108,7 @@ static void visit_file(struct pack_walk *walk, const char *path)
         model.status = fm_graph_read(bytes.bytes, bytes.size, model.file, &graph, &error);
     }
     if (model.status == FM_OK)
-        describe_graph(graph, &model, input, outputs, operators, sizeof input);
+        describe_graph(graph, &model, input, outputs, operators, sizeof input, note, sizeof note);
     else
         model.note = error.message;
     walk->visitor(&model, walk->user);

@@ -23,8 +23,7 @@ static const char *const type_names[] = {
 };
 
 /* Append `words`, broken at spaces to HELP_WIDTH, lines after the first indented. */
-static void add_wrapped(struct text *out, const char *words)
-{
+static void add_wrapped(struct text *out, const char *words) {
     int column = HELP_INDENT;
     for (const char *word = words; *word;) {
         int length = (int)strcspn(word, " ");

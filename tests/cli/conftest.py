@@ -64,7 +64,7 @@ class Facemill:
 def facemill(tmp_path):
     """Without any runtime, config or pack."""
     home = tmp_path / "home"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     return Facemill(home)
 
 

@@ -339,6 +339,7 @@ void test_nms_rivals(void) {
             candidates[i] = candidate_of(boxes[i], scores[i], i);
         }
         candidates[1].landmarks[3][1] = -7; /* the points move more than the box */
+        candidates[2].landmarks[0][0] = 50; /* with the same box it is the same face */
         size_t kept = fm_device_ops(devices[k])->nms(devices[k], candidates, 5, 0.4F, true, &scratch);
         CHECK(kept == 2 && candidates[0].order == 0 && candidates[1].order == 4, "%zu kept", kept);
         CHECK(candidates[0].rivals == 1 && candidates[0].rival_shift == 7, "%d rivals, shift %g", candidates[0].rivals,

@@ -49,7 +49,9 @@ static void ask(const struct graph *graph) {
 
 static void edit(struct graph *graph) {
     static const int64_t dims[4] = {-1, -1, 64, 64};
+    size_t count = 0;
     fm_error error = {FM_OK, ""};
+    (void)!fm_graph_split_prelu(graph, &count, &error);
     (void)!fm_graph_make_batch_dynamic(graph, 0, &error);
     (void)!fm_graph_fix_input(graph, 0, dims, 4, &error);
     (void)!fm_graph_take_bytes(graph, 0, 127.5f, 1.0f / 128.0f, &error);

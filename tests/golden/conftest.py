@@ -1,7 +1,7 @@
 """Shared by the golden tests: where the expected answers are, and a whole run of skips told to ctest as a skip.
 
-ctest runs them (label golden) and says in FM_INTERNALS and FM_PROGRAM what to test; a plain pytest over tests/ leaves them
-out, or it would run or skip them twice."""
+ctest runs them (label golden) and says in FM_INTERNALS and FM_PROGRAM what to test; a plain pytest over tests/ leaves
+them out, or it would run or skip them twice."""
 
 import json
 import os

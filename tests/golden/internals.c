@@ -13,20 +13,20 @@
 #define ROW 17 /* box, score, five points, rivals, rival shift */
 
 /* Declared first, for -Wmissing-prototypes; the callers are in internals.py. */
-EXPORT fm_status fm_test_image_open(const uint8_t *bytes, size_t size, struct image **image, int size_out[2], char *words,
-                                    size_t words_size);
+EXPORT fm_status fm_test_image_open(const uint8_t *bytes, size_t size, struct image **image, int size_out[2],
+                                    char *words, size_t words_size);
 EXPORT const uint8_t *fm_test_image_rgb(const struct image *image);
 EXPORT void fm_test_image_close(struct image *image);
 EXPORT struct device *fm_test_device_open(const char *level);
 EXPORT void fm_test_device_close(struct device *device);
 EXPORT void fm_test_letterbox_fit(int width, int height, int side, int size_out[2], double *scale);
-EXPORT fm_status fm_test_letterbox(struct device *device, const uint8_t *rgb, int width, int height, int side, int as_bytes,
-                                   int batch, int slot, void *values);
-EXPORT fm_status fm_test_warp(struct device *device, const uint8_t *rgb, int width, int height, const double m[6], int side,
-                              uint8_t *crop);
+EXPORT fm_status fm_test_letterbox(struct device *device, const uint8_t *rgb, int width, int height, int side,
+                                   int as_bytes, int batch, int slot, void *values);
+EXPORT fm_status fm_test_warp(struct device *device, const uint8_t *rgb, int width, int height, const double m[6],
+                              int side, uint8_t *crop);
 EXPORT int fm_test_align_matrix(const float landmarks[5][2], int side, double m[6]);
-EXPORT size_t fm_test_nms(struct device *device, const float (*boxes)[4], const float *scores, size_t count, float threshold,
-                          int plus_one, int32_t *kept);
+EXPORT size_t fm_test_nms(struct device *device, const float (*boxes)[4], const float *scores, size_t count,
+                          float threshold, int plus_one, int32_t *kept);
 EXPORT fm_status fm_test_detect(struct device *device, float *const outputs[3 * HEADS], int batch, int slot,
                                 int interleaved, int side, double scale, float threshold, float (*rows)[ROW],
                                 size_t capacity, size_t *count);
@@ -34,8 +34,7 @@ EXPORT fm_status fm_test_detect(struct device *device, float *const outputs[3 * 
 /* ---- image */
 
 fm_status fm_test_image_open(const uint8_t *bytes, size_t size, struct image **image, int size_out[2], char *words,
-                             size_t words_size)
-{
+                             size_t words_size) {
     fm_error error = {FM_OK, ""};
     *image = fm_alloc(sizeof **image);
     fm_status status = *image == NULL ? FM_OUT_OF_MEMORY : fm_image_read(*image, bytes, size, "picture", NULL, &error);
@@ -50,13 +49,11 @@ fm_status fm_test_image_open(const uint8_t *bytes, size_t size, struct image **i
     return FM_OK;
 }
 
-const uint8_t *fm_test_image_rgb(const struct image *image)
-{
+const uint8_t *fm_test_image_rgb(const struct image *image) {
     return image->rgb.bytes;
 }
 
-void fm_test_image_close(struct image *image)
-{
+void fm_test_image_close(struct image *image) {
     if (image != NULL) {
         fm_image_reset(image);
         fm_free(image);
@@ -66,8 +63,7 @@ void fm_test_image_close(struct image *image)
 /* ---- device */
 
 /* NULL when this machine does not have the level asked for. */
-struct device *fm_test_device_open(const char *level)
-{
+struct device *fm_test_device_open(const char *level) {
     enum cpu_level found;
     struct device *device = NULL;
     if (!fm_cpu_level_masked(level, &found) || strcmp(fm_cpu_level_name(found), level) != 0 ||
@@ -77,13 +73,11 @@ struct device *fm_test_device_open(const char *level)
     return device;
 }
 
-void fm_test_device_close(struct device *device)
-{
+void fm_test_device_close(struct device *device) {
     fm_device_ops(device)->close(device);
 }
 
-void fm_test_letterbox_fit(int width, int height, int side, int size_out[2], double *scale)
-{
+void fm_test_letterbox_fit(int width, int height, int side, int size_out[2], double *scale) {
     struct letterbox fit = fm_letterbox_fit(width, height, side, side);
     size_out[0] = fit.new_width;
     size_out[1] = fit.new_height;
@@ -92,8 +86,7 @@ void fm_test_letterbox_fit(int width, int height, int side, int size_out[2], dou
 
 /* One slot of a batch, as SCRFD's input has it; `values` receives 3 x side x side bytes or floats. */
 fm_status fm_test_letterbox(struct device *device, const uint8_t *rgb, int width, int height, int side, int as_bytes,
-                            int batch, int slot, void *values)
-{
+                            int batch, int slot, void *values) {
     struct rgb_view image = {.rgb = rgb, .width = width, .height = height, .stride = (size_t)width * 3};
     struct letterbox fit = fm_letterbox_fit(width, height, side, side);
     struct pixel_recipe recipe = {.bgr = false, .mean = 127.5F, .scale = 1.0F / 128.0F};
@@ -114,11 +107,11 @@ fm_status fm_test_letterbox(struct device *device, const uint8_t *rgb, int width
 }
 
 fm_status fm_test_warp(struct device *device, const uint8_t *rgb, int width, int height, const double m[6], int side,
-                       uint8_t *crop)
-{
+                       uint8_t *crop) {
     struct rgb_view image = {.rgb = rgb, .width = width, .height = height, .stride = (size_t)width * 3};
     struct pixel_recipe recipe = {.bgr = false, .mean = 127.5F, .scale = 1.0F / 127.5F};
-    struct buffer scratch = {0}, rows = {0}; /* the device may write its padding behind the last row: not into numpy's memory */
+    struct buffer scratch = {0},
+                  rows = {0}; /* the device may write its padding behind the last row: not into numpy's memory */
     size_t size = (size_t)side * (size_t)side * 3;
     if (!fm_buffer_resize(&rows, size)) {
         return FM_OUT_OF_MEMORY;
@@ -133,15 +126,13 @@ fm_status fm_test_warp(struct device *device, const uint8_t *rgb, int width, int
 
 /* ---- models */
 
-int fm_test_align_matrix(const float landmarks[5][2], int side, double m[6])
-{
+int fm_test_align_matrix(const float landmarks[5][2], int side, double m[6]) {
     float template_points[5][2];
     return fm_align_template(side, template_points) && fm_align_matrix(landmarks, template_points, m);
 }
 
 size_t fm_test_nms(struct device *device, const float (*boxes)[4], const float *scores, size_t count, float threshold,
-                   int plus_one, int32_t *kept)
-{
+                   int plus_one, int32_t *kept) {
     struct buffer scratch = {0};
     struct candidate *candidates = fm_alloc_array(count + 1, sizeof *candidates);
     if (candidates == NULL) {
@@ -162,13 +153,16 @@ size_t fm_test_nms(struct device *device, const float (*boxes)[4], const float *
 }
 
 /* SCRFD with three heads of two anchors, outputs in the stock files' order: scores, boxes, points. */
-static struct model *scrfd_model(int interleaved)
-{
+static struct model *scrfd_model(int interleaved) {
     struct model *model = fm_alloc(sizeof *model);
     if (model != NULL) {
         model->task = MODEL_DETECTION;
-        model->detector = (struct detector_recipe){.heads = HEADS, .anchors = 2, .interleaved = interleaved != 0,
-                                                   .threshold = 0.5F, .nms_threshold = 0.4F, .nms_plus_one = true};
+        model->detector = (struct detector_recipe){.heads = HEADS,
+                                                   .anchors = 2,
+                                                   .interleaved = interleaved != 0,
+                                                   .threshold = 0.5F,
+                                                   .nms_threshold = 0.4F,
+                                                   .nms_plus_one = true};
         for (int i = 0; i < HEADS; i++) {
             model->detector.strides[i] = 8 << i;
             model->detector.score_output[i] = i;
@@ -180,8 +174,7 @@ static struct model *scrfd_model(int interleaved)
 }
 
 static void head_tensors(struct tensor tensors[3 * HEADS], float *const outputs[3 * HEADS], int batch, int interleaved,
-                         int side)
-{
+                         int side) {
     static const int columns[3] = {1, 4, 10};
     for (int i = 0; i < 3 * HEADS; i++) {
         int cells = (side / (8 << i % HEADS)) * (side / (8 << i % HEADS));
@@ -201,8 +194,7 @@ static void head_tensors(struct tensor tensors[3 * HEADS], float *const outputs[
 }
 
 fm_status fm_test_detect(struct device *device, float *const outputs[3 * HEADS], int batch, int slot, int interleaved,
-                         int side, double scale, float threshold, float (*rows)[ROW], size_t capacity, size_t *count)
-{
+                         int side, double scale, float threshold, float (*rows)[ROW], size_t capacity, size_t *count) {
     struct tensor tensors[3 * HEADS];
     struct buffer scratch = {0};
     struct model *model = scrfd_model(interleaved);

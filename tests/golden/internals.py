@@ -70,7 +70,8 @@ class Device:
     def warp(self, rgb, matrix, side):
         crop = np.zeros((side, side, 3), np.uint8)
         m = np.ascontiguousarray(matrix, np.float64)
-        status = self.library.fm_test_warp(self.handle, pointer(rgb), rgb.shape[1], rgb.shape[0], pointer(m), side, pointer(crop))
+        height, width = rgb.shape[:2]
+        status = self.library.fm_test_warp(self.handle, pointer(rgb), width, height, pointer(m), side, pointer(crop))
         assert status == 0, "warp: status %d" % status
         return crop
 

@@ -1,6 +1,6 @@
-"""`facemill analyze` end to end against insightface's answers for 35 pictures (FM_SHARED/expected/insightface.json): both
-detectors at 640, and det_500m at 128 and 640 joined. Pixels, letterbox and crops are exact here, so the tolerances are
-those of another fp32 runtime: no face is allowed to jump to a rival anchor."""
+"""`facemill analyze` end to end against insightface's answers for 35 pictures (FM_SHARED/expected/insightface.json):
+both detectors at 640, and det_500m at 128 and 640 joined. Pixels, letterbox and crops are exact here, so the tolerances
+are those of another fp32 runtime: no face is allowed to jump to a rival anchor."""
 
 import json
 import os
@@ -60,8 +60,8 @@ def iou(a, b):
 
 
 def expected_faces(entry, key):
-    """Faces with box, score and, where the answer holds them, points and embedding. The joined sizes store boxes and scores
-    only; a face that came from 640 is the face of the answer at 640."""
+    """Faces with box, score and, where the answer holds them, points and embedding. The joined sizes store boxes and
+    scores only; a face that came from 640 is the face of the answer at 640."""
     if key != "det_500m_128_and_640":
         return [{"box": f["bbox"], "score": f["det_score"], "points": f["kps"], "embedding": f["embedding"],
                  "norm": f["embedding_norm"]} for f in entry[key]["faces"]]
@@ -76,7 +76,8 @@ def match(want, got, where):
     assert sorted(places) == list(range(len(want))), "%s: faces are not the same: %s" % (where, places)
     for i, place in enumerate(places):
         for j in range(i):
-            assert places[j] < place or want[j]["score"] - want[i]["score"] < TIE, "%s: order of faces %d, %d" % (where, j, i)
+            tied = want[j]["score"] - want[i]["score"] < TIE
+            assert places[j] < place or tied, "%s: order of faces %d, %d" % (where, j, i)
     return places
 
 
@@ -103,7 +104,8 @@ def compare_face(want, got, worst, where):
 def test_same_faces(analyze, expected, worst, setting):
     images = expected("insightface.json")["images"]
     records = [json.loads(line) for line in analyze(setting, [entry["image"] for entry in images]).splitlines()]
-    assert [r["path"].endswith(e["image"]) for r, e in zip(records, images)] == [True] * len(images), "order of the lines"
+    assert len(records) == len(images)
+    assert all(r["path"].endswith(e["image"]) for r, e in zip(records, images)), "order of the lines"
     faces = embeddings = 0
     for entry, record in zip(images, records):
         name = entry["image"]

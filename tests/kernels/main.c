@@ -19,6 +19,7 @@ static const struct test tests[] = {
     {"score scan never passes NaN", test_score_scan_not_a_number},
     {"face decode", test_face_decode},
     {"iou equals the reference", test_iou_equals_reference},
+    {"iou at the threshold is not above it", test_iou_at_the_threshold},
     {"iou is overlap", test_iou_is_overlap},
     {"iou of boxes that are not finite", test_iou_not_finite},
     {"dot equals the reference", test_dot_equals_reference},

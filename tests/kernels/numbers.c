@@ -173,6 +173,30 @@ void test_iou_equals_reference(void) {
     }
 }
 
+/* Exactly at the threshold is not above it. Sides are small whole numbers, so that the quotient is what the test
+   computes too. */
+void test_iou_at_the_threshold(void) {
+    for (size_t place = 0; place < 40; place++) {
+        struct boxes boxes = boxes_make(40, 0);
+        struct iou_query query = {.x1 = 0, .y1 = 0, .x2 = 8, .y2 = 4, .area = 32, .threshold = 0.5F, .extra = 0};
+        float *columns[5] = {boxes.columns.x1, boxes.columns.y1, boxes.columns.x2, boxes.columns.y2,
+                             boxes.columns.area};
+        const float half[5] = {0, 0, 4, 4, 16};
+        for (int side = 0; side < 5; side++) {
+            for (int i = 0; i < 40; i++) {
+                columns[side][i] = half[side]; /* overlap 16 of 32 */
+            }
+        }
+        check_find(&boxes, 0, &query);
+        CHECK(fm_iou_find_c(&boxes.columns, 0, 40, &query) == 40, "a half is above a half");
+        boxes.columns.x2[place] = 5; /* 20 of 32 */
+        boxes.columns.area[place] = 20;
+        check_find(&boxes, 0, &query);
+        CHECK(fm_iou_find_c(&boxes.columns, 0, 40, &query) == place, "five eighths are not above a half");
+        boxes_free(&boxes);
+    }
+}
+
 /* Overlap by the textbook in double; single precision may decide otherwise only this close to the threshold. */
 static double textbook_iou(const struct box_columns *b, size_t i, const struct iou_query *q) {
     double extra = (double)q->extra;

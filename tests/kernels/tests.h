@@ -19,6 +19,7 @@ void test_score_scan(void);
 void test_score_scan_not_a_number(void);
 void test_face_decode(void);
 void test_iou_equals_reference(void);
+void test_iou_at_the_threshold(void);
 void test_iou_is_overlap(void);
 void test_iou_not_finite(void);
 void test_dot_equals_reference(void);

@@ -284,6 +284,13 @@ static void test_the_cut_is_by_metric_and_so_is_the_order(void **state) {
     assert_float_equal(faces[0].score, 0.6f, 0.0f);
 }
 
+/* Area less TWICE the squared distance: 1600 - 2 * 800 loses to 400 in the middle, which 1600 - 800 would not. */
+static void test_distance_counts_twice(void **state) {
+    struct candidate faces[3] = {box(100, 50, 40, 40, 0.9f, 0), box(90, 40, 20, 20, 0.8f, 1), box(0, 0, 5, 5, 0.7f, 2)};
+    assert_int_equal(finish(*state, faces, 3, 0, 2, FM_METRIC_CENTRE), 2);
+    scores_are(faces, (const float[]){0.8f, 0.9f}, 2);
+}
+
 static void test_equal_values_keep_their_order(void **state) {
     struct candidate faces[4];
     for (int i = 0; i < 4; i++) {
@@ -303,6 +310,7 @@ int main(void) {
         cmocka_unit_test(test_all_faces_by_score),
         cmocka_unit_test(test_small_faces_are_dropped_before_the_cut),
         cmocka_unit_test(test_the_cut_is_by_metric_and_so_is_the_order),
+        cmocka_unit_test(test_distance_counts_twice),
         cmocka_unit_test(test_equal_values_keep_their_order),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

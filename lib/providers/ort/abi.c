@@ -19,6 +19,7 @@ bool fm_ort_api_bind(const struct ort_api_base *base, struct ort_api *api) {
     const unsigned version = version_of(base->get_version());
     const void *table = version >= FM_ORT_API_VERSION ? base->get_api(FM_ORT_API_VERSION) : NULL;
     memset(api, 0, sizeof *api);
+    api->version = version;
     if (!table) {
         return false;
     }

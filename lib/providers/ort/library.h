@@ -11,8 +11,9 @@
 struct ort_library {
     struct ort_api api;
     char path[FM_ORT_PATH]; /* canonical, or the name that the system's loader took */
-    char origin[32];        /* who named it when it was started: "--ort-library", "FM_ORT_LIBRARY", "data folder", "system", "Python environment" */
-    char version[32];       /* "1.31.1" */
+    char origin[32];  /* who named it when it was started: "--ort-library", "FM_ORT_LIBRARY", "data folder", "system",
+                         "Python environment" */
+    char version[32]; /* "1.31.1" */
     void *handle;
     struct ort_env *env;
     struct ort_memory_info *host_memory;
@@ -36,8 +37,8 @@ void fm_ort_free_name(const struct ort_library *library, char *name);
 
 /* A route for the runtime's messages: those of the session with this log id go to `logger`. A route with the empty id
    gathers, in `words`, the errors that belong to no session: the runtime says only there why a provider's library does
-   not load; one thread gathers at a time, others wait in fm_ort_route_add. The route is the caller's memory and stays in
-   place until the same thread removes it. */
+   not load; one thread gathers at a time, others wait in fm_ort_route_add. The route is the caller's memory and stays
+   in place until the same thread removes it. */
 struct log_route {
     char log_id[32];
     struct logger *logger;

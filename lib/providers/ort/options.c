@@ -18,7 +18,7 @@ struct ort_append {
     struct ort_session_options *session_options;
     const struct option_list *list;
     int device;
-    bool user_options; /* some of the list is the caller's */
+    bool has_choices; /* some of the list is the caller's: only the ways that take a list will do */
 };
 
 /* ---------------------------------------------------------------- option lists */
@@ -58,8 +58,9 @@ static fm_status option_set_pair(struct option_list *list, const char *pair, fm_
 
 /* ---------------------------------------------------------------- defaults */
 
-static fm_status device_defaults(const struct runtime_options *options, const struct session_request *request,
-                                 struct option_list *list, fm_error *error) {
+static fm_status device_defaults(const struct ort_library *library, const struct runtime_options *options,
+                                 const struct session_request *request, struct option_list *list, fm_error *error) {
+    (void)library;
     (void)request;
     return option_set_integer(list, "device_id", (uint64_t)(options->device > 0 ? options->device : 0), error);
 }
@@ -70,9 +71,9 @@ static uint64_t memory_limit(const struct runtime_options *options, const struct
     return options->gpu_mem_limit ? options->gpu_mem_limit : (deepfake ? 1 : 2) * GIBIBYTE;
 }
 
-static fm_status cuda_defaults(const struct runtime_options *options, const struct session_request *request,
-                               struct option_list *list, fm_error *error) {
-    fm_status status = device_defaults(options, request, list, error);
+static fm_status cuda_defaults(const struct ort_library *library, const struct runtime_options *options,
+                               const struct session_request *request, struct option_list *list, fm_error *error) {
+    fm_status status = device_defaults(library, options, request, list, error);
     /* The field takes kNextPowerOfTwo, which doubles the arena at each growth and so reaches a 2 GiB limit with a bit
        over 1 GiB in use; sizes here repeat from batch to batch, so asking for what is needed costs nothing once warm.
      */
@@ -89,17 +90,17 @@ static fm_status cuda_defaults(const struct runtime_options *options, const stru
         status = option_set(list, "do_copy_in_default_stream", "1", error);
     }
     /* TF32 would round every product to 10 bits: 1e-3 in an embedding, and no longer the same answer everywhere. */
-    if (status == FM_OK) {
+    if (status == FM_OK && library->api.version >= 17) { /* an older runtime does not know the key, nor the habit */
         status = option_set(list, "use_tf32", "0", error);
     }
     return status;
 }
 
 /* Building an engine takes minutes: keep it. */
-static fm_status tensorrt_defaults(const struct runtime_options *options, const struct session_request *request,
-                                   struct option_list *list, fm_error *error) {
+static fm_status tensorrt_defaults(const struct ort_library *library, const struct runtime_options *options,
+                                   const struct session_request *request, struct option_list *list, fm_error *error) {
     char data[FM_ORT_PATH] = "", cache[FM_ORT_PATH];
-    fm_status status = device_defaults(options, request, list, error);
+    fm_status status = device_defaults(library, options, request, list, error);
     const char *folder = options->data_folder ? options->data_folder : data;
     if (!options->data_folder && !fm_data_folder(data, sizeof data)) {
         return status;
@@ -118,8 +119,9 @@ static fm_status tensorrt_defaults(const struct runtime_options *options, const 
 
 /* num_of_threads is both the threads of the CPU plug-in and the number of requests it takes at a time, num_streams how
    many of them run side by side: equal numbers make one thread per request, and answers independent of --threads. */
-static fm_status openvino_defaults(const struct runtime_options *options, const struct session_request *request,
-                                   struct option_list *list, fm_error *error) {
+static fm_status openvino_defaults(const struct ort_library *library, const struct runtime_options *options,
+                                   const struct session_request *request, struct option_list *list, fm_error *error) {
+    (void)library;
     (void)request;
     const uint64_t threads = options->threads > 0 ? (uint64_t)options->threads : (uint64_t)fm_core_count();
     fm_status status = option_set(list, "device_type", "CPU", error);
@@ -143,7 +145,7 @@ static fm_status check_append(const struct ort_append *append, struct ort_status
     snprintf(what, sizeof what, "cannot use %s", append->backend->name);
     /* What the runtime calls an invalid argument is a mistake in the caller's options, if there are any. */
     const bool refused =
-        status && append->user_options && append->library->api.GetErrorCode(status) == ORT_CODE_INVALID_ARGUMENT;
+        status && append->has_choices && append->library->api.GetErrorCode(status) == ORT_CODE_INVALID_ARGUMENT;
     return fm_ort_check(&append->library->api, status, refused ? FM_INVALID_ARGUMENT : FM_NO_PROVIDER, error, what);
 }
 
@@ -167,7 +169,7 @@ static fm_status append_generic(struct ort_append *append, fm_error *error) {
  */
 static fm_status append_exported(struct ort_append *append, const char *symbol, int number, fm_error *error) {
     struct ort_status *(*function)(struct ort_session_options *, int) = NULL;
-    void *address = append->user_options ? NULL : fm_library_symbol(append->library->handle, symbol);
+    void *address = append->has_choices ? NULL : fm_library_symbol(append->library->handle, symbol);
     if (!address) {
         return append_generic(append, error);
     }
@@ -298,8 +300,9 @@ static bool is_session_key(const struct ort_backend *backend, const char *key) {
     return backend == &backends[ORT_BACKEND_CPU];
 }
 
-static fm_status set_precision(const struct ort_backend *backend, const struct session_request *request,
+static fm_status set_precision(struct ort_append *append, const struct session_request *request,
                                struct option_list *list, fm_error *error) {
+    const struct ort_backend *backend = append->backend;
     static const char *const names[] = {"auto", "fp32", "fp16", "bf16", "int8"};
     if (request->precision == FM_PRECISION_AUTO || request->precision == FM_PRECISION_FP32) {
         return FM_OK;
@@ -311,6 +314,7 @@ static fm_status set_precision(const struct ort_backend *backend, const struct s
         return fm_fail(error, FM_UNSUPPORTED, "%s cannot run '%s' in %s; use --precision fp32, or a model stored in %s",
                        backend->name, request->name, names[request->precision], names[request->precision]);
     }
+    append->has_choices = true;
     return option_set_pair(list, pair, error);
 }
 
@@ -357,7 +361,7 @@ static fm_status take_user_options(const struct runtime_options *options, struct
                 append->library->api.AddSessionConfigEntry(append->session_options, option->key, option->value),
                 FM_INVALID_ARGUMENT, error, append->backend->name);
         } else {
-            append->user_options = true;
+            append->has_choices = true;
             status = option_set(list, option->key, option->value, error);
         }
     }
@@ -407,10 +411,10 @@ fm_status fm_ort_options_make(const struct ort_backend *backend, struct ort_libr
         status = set_basics(api, append.session_options, error);
     }
     if (status == FM_OK && backend->defaults) {
-        status = backend->defaults(options, request, &list, error);
+        status = backend->defaults(library, options, request, &list, error);
     }
     if (status == FM_OK && request) {
-        status = set_precision(backend, request, &list, error);
+        status = set_precision(&append, request, &list, error);
     }
     if (status == FM_OK) {
         status = take_user_options(options, &append, &list, error);

@@ -23,8 +23,8 @@ struct ort_backend {
     const char *short_name;   /* "CUDA": in the generic call */
     const char *remedy;       /* when the library was built without it */
     const char *fp16_option, *bf16_option; /* "KEY=VALUE" that asks for this precision; NULL: it cannot */
-    fm_status (*defaults)(const struct runtime_options *options, const struct session_request *request,
-                          struct option_list *list, fm_error *error);
+    fm_status (*defaults)(const struct ort_library *library, const struct runtime_options *options,
+                          const struct session_request *request, struct option_list *list, fm_error *error);
     fm_status (*append)(struct ort_append *append, fm_error *error);
 };
 
@@ -41,8 +41,8 @@ enum ort_backend_id {
 };
 const struct ort_backend *fm_ort_backend(enum ort_backend_id id);
 
-/* Session options ready for use: one thread, sequential, no spinning, all optimisations, the provider appended. `request`
-   may be NULL (a probe). The caller releases *session_options. FM_NO_PROVIDER, FM_UNSUPPORTED (precision),
+/* Session options ready for use: one thread, sequential, no spinning, all optimisations, the provider appended.
+   `request` may be NULL (a probe). The caller releases *session_options. FM_NO_PROVIDER, FM_UNSUPPORTED (precision),
    FM_INVALID_ARGUMENT (an option that the runtime refuses, in its own words), FM_OUT_OF_MEMORY. */
 FM_MUST_USE fm_status fm_ort_options_make(const struct ort_backend *backend, struct ort_library *library,
                                           const struct runtime_options *options, const struct session_request *request,
