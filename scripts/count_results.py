@@ -66,11 +66,22 @@ def case_results(case):
     return results
 
 
+def failure_words(case):
+    """The end of what a failed test printed."""
+    parts = [part.text or "" for part in case.iter() if part.tag in ("system-out", "system-err", "failure", "error")]
+    return "\n".join("        " + line for line in "\n".join(parts).strip().splitlines()[-40:])
+
+
 def step_results(folder, name, ended):
     report = os.path.join(folder, name + ".xml")
     if os.path.exists(report):
         root = xml.etree.ElementTree.parse(report).getroot()
-        results = [result for case in root.iter("testcase") for result in case_results(case)]
+        results = []
+        for case in root.iter("testcase"):
+            found = case_results(case)
+            results += found
+            if any(kind == "failed" for _, kind, _ in found):
+                print("---- %s, %s:\n%s" % (name, case.get("name"), failure_words(case)))
     else:
         with open(os.path.join(folder, name + ".log"), errors="replace") as file:
             text = file.read()

@@ -1,7 +1,7 @@
 #!/bin/sh
-# test.sh: set up, build, and run every test there is: the plain build (also on a second ONNX Runtime), a build
-# without codecs, the sanitizers, the fuzzers for a moment, the include table, aarch64 under emulation. Logs stay in build/test-logs. Ends with
-# "N passed, N failed, N skipped".
+# test.sh: set up, build, and run every test there is: the plain build (also on a second ONNX Runtime), a build without
+# codecs, the sanitizers, the fuzzers for a moment, the include table, aarch64 under emulation. Logs stay in
+# build/test-logs. Ends with "N passed, N failed, N skipped".
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
@@ -24,7 +24,7 @@ step() {
     "$@" >"$logs/$name.log" 2>&1 || ended=fail
     echo "$name $ended" >>"$logs/steps"
     printf '== %s: %s (%s s)\n' "$name" "$ended" "$(($(date +%s) - start))"
-    if [ "$ended" = fail ]; then tail -n 80 "$logs/$name.log"; fi
+    if [ "$ended" = fail ] && [ ! -f "$logs/$name.xml" ]; then tail -n 60 "$logs/$name.log"; fi
     grep -E '^([0-9]+% tests passed|Total Test time)|^=+ .* (passed|failed).* =+$' "$logs/$name.log" || true
 }
 

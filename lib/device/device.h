@@ -62,13 +62,14 @@ struct device_ops {
     fm_status (*download)(struct device *device, void *to, const void *from, size_t size, fm_error *error);
     fm_status (*wait)(struct device *device, fm_error *error);
     /* Resize (RECIPES D15) `image` into slot `slot` of `batch` [N,3,H,W] u8 or f32, black border, top left. u8 tensors
-       take levels untouched, f32 tensors (level - mean) * scale. `scratch` grows to what one call needs and is the caller's. */
+       take levels untouched, f32 tensors (level - mean) * scale. `scratch` grows to what one call needs and is the
+       caller's. */
     fm_status (*letterbox)(struct device *device, const struct rgb_view *image, const struct letterbox *fit,
                            const struct pixel_recipe *recipe, struct tensor *batch, int slot, struct buffer *scratch,
                            fm_error *error);
     /* Bilinear in double precision, border black, floor(v + 0.5): crop pixel (x, y) is image point inverse(m)(x, y)
-       (RECIPES D2). `m` maps image to crop, 2x3 row-major. Into slot `slot` of [N,3,S,S], or as RGB8 rows when `rgb` is not NULL
-       (S x S x 3; batch is NULL then and `side` says S). */
+       (RECIPES D2). `m` maps image to crop, 2x3 row-major. Into slot `slot` of [N,3,S,S], or as RGB8 rows when `rgb`
+       is not NULL (S x S x 3; batch is NULL then and `side` says S). */
     fm_status (*warp)(struct device *device, const struct rgb_view *image, const double m[6],
                       const struct pixel_recipe *recipe, struct tensor *batch, int slot, uint8_t *rgb, int side,
                       struct buffer *scratch, fm_error *error);

@@ -344,8 +344,9 @@ static fm_status decide_batch(struct network *network, const struct network_opti
     else if (fm_network_batch_holds(network, session, options->width, options->height, network->batch_note,
                                     sizeof network->batch_note))
         network->max_batch = batch;
-    if (network->max_batch == 1)
-        fm_log(network->logger, FM_LOG_INFO, "engine", "%s: %s", network->model->file, network->batch_note);
+    if (network->max_batch == 1) /* louder when a batch was asked for than when the table would have liked one */
+        fm_log(network->logger, options->batch > 1 ? FM_LOG_WARN : FM_LOG_INFO, "engine", "%s: %s", network->model->file,
+               network->batch_note);
     return FM_OK;
 }
 
