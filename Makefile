@@ -13,9 +13,8 @@ test: ## everything: plain, sanitizers, includes, Python, aarch64
 	sh scripts/test.sh
 check: ## the plain build's tests only
 	cmake --preset tests && cmake --build --preset tests && ctest --preset tests
-bench: build ## time every stage on drawn pictures (PACK=DIR)
-	python3 scripts/draw_faces.py build/drawn >/dev/null
-	build/apps/facemill/facemill bench $(if $(PACK),--pack $(PACK)) build/drawn
+bench: build ## time every stage on drawn pictures (PACK=DIR); accuracy and peers: bench/README.md
+	build/apps/facemill/facemill bench $(if $(PACK),--pack $(PACK))
 fuzz: ## every fuzzer for SECONDS=60
 	sh scripts/fuzz.sh $(SECONDS)
 format: ## clang-format over our C files

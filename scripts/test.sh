@@ -16,6 +16,13 @@ sh scripts/setup.sh --tests
 rm -rf "$logs"
 mkdir -p "$logs"
 
+# A locale with a decimal comma, for the test that our numbers never take one.
+locale=$root/build/locale
+mkdir -p "$locale"
+if [ -d "$locale/de_DE.UTF-8" ] || localedef -i de_DE -f UTF-8 "$locale/de_DE.UTF-8"; then
+    LOCPATH=$locale; export LOCPATH
+fi
+
 # step NAME COMMAND...: run it into a log; remember and show how it ended, with the end of the log.
 step() {
     name=$1; shift

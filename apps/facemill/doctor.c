@@ -80,10 +80,11 @@ static int conclude(struct doctor *doctor) {
         fm_doctor_add(doctor, VERDICT_BAD, "networks", "see the remedies under providers",
                       "no provider can run networks here");
     if (doctor->bad > (doctor->providers == 0))
-        fm_doctor_add(doctor, VERDICT_BAD, "self-test", "report the lines marked bad", "%d checks failed", doctor->bad);
+        fm_doctor_add(doctor, VERDICT_BAD, "self-test", "report the lines marked bad", "failed checks: %d",
+                      doctor->bad);
     if (doctor->bad == 0)
-        fm_doctor_add(doctor, VERDICT_GOOD, "facemill", NULL, "%d providers can run networks, every check made passed",
-                      doctor->providers);
+        fm_doctor_add(doctor, VERDICT_GOOD, "facemill", NULL,
+                      "providers that can run networks: %d; every check made passed", doctor->providers);
     return doctor->providers == 0 ? EXIT_UNAVAILABLE : doctor->bad ? EXIT_CHECK : EXIT_DONE;
 }
 

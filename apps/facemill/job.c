@@ -306,6 +306,8 @@ static int job_conclude(struct job *job, uint64_t start_ns) {
         fm_complain(&job->error);
         return EXIT_INTERNAL;
     }
+    if (interrupted && job->output.renames)
+        fprintf(stderr, "facemill: the records so far are in '%s'\n", job->output.part);
     if (!fm_config_flag(config, OPT_QUIET) && !job->output.reader_gone)
         fm_summary_print(&summary, job->engine, fm_config_text(config, OPT_PROVIDER) != NULL);
     if (interrupted)

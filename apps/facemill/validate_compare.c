@@ -49,9 +49,10 @@ static void match_faces(const fm_result *a, const fm_result *b, size_t count_a, 
     }
 }
 
+/* `threshold` is that of the side which did not find it. */
 static void judge_missing(const fm_face *face, char found_by, size_t index, double threshold, uint64_t *missing,
                           struct tally *tally, struct text *words) {
-    if ((double)face->score - threshold < ROUNDING_SCORE) {
+    if (fabs((double)face->score - threshold) < ROUNDING_SCORE) {
         tally->at_threshold++;
         fm_text_add(words, "apart: face %zu of %c alone, score %.4f at the threshold\n", index + 1, found_by,
                     (double)face->score);
@@ -156,11 +157,11 @@ void fm_results_compare(const fm_result *a, const fm_result *b, const float *con
         if (match[i] >= 0)
             judge_pair(fm_result_face(a, i), fm_result_face(b, (size_t)match[i]), i, limits, tally, words);
         else
-            judge_missing(fm_result_face(a, i), 'A', i, limits->thresholds[0], &tally->missing[1], tally, words);
+            judge_missing(fm_result_face(a, i), 'A', i, limits->thresholds[1], &tally->missing[1], tally, words);
     }
     for (size_t j = 0; j < count_b; j++) {
         if (!taken[j])
-            judge_missing(fm_result_face(b, j), 'B', j, limits->thresholds[1], &tally->missing[0], tally, words);
+            judge_missing(fm_result_face(b, j), 'B', j, limits->thresholds[0], &tally->missing[0], tally, words);
     }
     judge_order(a, b, count_a, match, tally, words);
     if (crops)

@@ -53,16 +53,16 @@ typedef enum fm_status {
     FM_OK = 0,
     FM_INVALID_ARGUMENT = 1, /* the caller broke a rule of this header */
     FM_OUT_OF_MEMORY = 2,
-    FM_NOT_FOUND = 3,       /* a file, folder, pack or library is not there */
-    FM_IO = 4,              /* the operating system refused to read or write */
-    FM_UNSUPPORTED = 5,     /* known, but not possible in this build or with this model */
-    FM_BAD_IMAGE = 6,       /* not an image, or a damaged one */
-    FM_TRUNCATED = 7,       /* an image that ends early; fm_limits.accept_truncated takes it */
-    FM_LIMIT = 8,           /* a size limit of fm_limits, checked before decoding */
-    FM_BAD_MODEL = 9,       /* an ONNX file or pack that cannot be used */
-    FM_NO_PROVIDER = 10,    /* no provider that the policy allows could be opened */
+    FM_NOT_FOUND = 3,        /* a file, folder, pack or library is not there */
+    FM_IO = 4,               /* the operating system refused to read or write */
+    FM_UNSUPPORTED = 5,      /* known, but not possible in this build or with this model */
+    FM_BAD_IMAGE = 6,        /* not an image, or a damaged one */
+    FM_TRUNCATED = 7,        /* an image that ends early; fm_limits.accept_truncated takes it */
+    FM_LIMIT = 8,            /* a size limit of fm_limits, checked before decoding */
+    FM_BAD_MODEL = 9,        /* an ONNX file or pack that cannot be used */
+    FM_NO_PROVIDER = 10,     /* no provider that the policy allows could be opened */
     FM_PROVIDER_FAILED = 11, /* a provider was opened and failed while running */
-    FM_BUSY = 12,           /* fm_try_submit: the queue is full */
+    FM_BUSY = 12,            /* fm_try_submit: the queue is full */
     FM_CANCELLED = 13,
     FM_DEADLINE = 14, /* the call's deadline passed before it was done */
     FM_CLOSED = 15,   /* the engine is being closed */
@@ -114,7 +114,8 @@ typedef struct fm_limits {
     uint64_t max_pixels;     /* 150 million */
     int max_width;           /* 30,000 */
     int max_height;          /* 30,000 */
-    bool accept_truncated;   /* false: a truncated file is FM_TRUNCATED; true: what is there is used, the rest is grey or black */
+    bool accept_truncated; /* false: a truncated file is FM_TRUNCATED; true: what is there is used, the rest is grey or
+                              black */
 } fm_limits;
 
 typedef enum fm_input_kind { FM_INPUT_FILE = 1, FM_INPUT_ENCODED = 2, FM_INPUT_PIXELS = 3 } fm_input_kind;
@@ -205,23 +206,24 @@ typedef struct fm_engine_options {
     fm_policy policy;
     const fm_provider_option *provider_options;
     size_t provider_option_count;
-    const char *ort_library;              /* file of ONNX Runtime's library; NULL: searched for */
-    int device;                           /* FM_DEVICE_CPU, or 1 + index of the accelerator; 0: first accelerator */
-    uint64_t gpu_mem_limit;               /* bytes per model; 0: the field's defaults (2 GiB detection, 2 GiB recognition) */
-    fm_precision precision;               /* fp32 when auto; what a provider cannot do is FM_UNSUPPORTED */
-    int threads;                          /* threads inside networks together; 0: the cores this process may use */
-    int batch;                            /* images or faces per network run; 0: the provider's own */
-    int det_sizes[FM_MAX_DET_SIZES];      /* sides of the square detector inputs, zero-ended; all zero: {640} */
-    float det_threshold;                  /* 0: the pack's (0.5) */
-    int max_faces;                        /* 0: no limit */
+    const char *ort_library;         /* file of ONNX Runtime's library; NULL: searched for */
+    int device;                      /* FM_DEVICE_CPU, or 1 + index of the accelerator; 0: first accelerator */
+    uint64_t gpu_mem_limit;          /* bytes per model; 0: the field's defaults (2 GiB detection, 2 GiB recognition) */
+    fm_precision precision;          /* fp32 when auto; what a provider cannot do is FM_UNSUPPORTED */
+    int threads;                     /* threads inside networks together; 0: the cores this process may use */
+    int batch;                       /* images or faces per network run; 0: the provider's own */
+    int det_sizes[FM_MAX_DET_SIZES]; /* sides of the square detector inputs, zero-ended; all zero: {640} */
+    float det_threshold;             /* 0: the pack's (0.5) */
+    int max_faces;                   /* 0: no limit */
     fm_face_metric face_metric;
-    float min_face;                       /* pixels, smaller side of the box; 0: no limit */
+    float min_face; /* pixels, smaller side of the box; 0: no limit */
     fm_limits limits;
-    int queue_depth;                      /* calls accepted and not yet done; 0: 64; at most 4096 */
+    int queue_depth; /* calls accepted and not yet done; 0: 64; at most 4096 */
     fm_log_level log_level;
-    fm_log_callback log;                  /* NULL: standard error */
+    fm_log_callback log; /* NULL: standard error */
     void *log_user;
-    const char *cpu_mask; /* highest instruction set of our own kernels: scalar, avx2, avx512, neon; NULL: FM_CPU_MASK */
+    const char
+        *cpu_mask; /* highest instruction set of our own kernels: scalar, avx2, avx512, neon; NULL: FM_CPU_MASK */
 } fm_engine_options;
 
 /* Open the pack and its models on providers that the policy allows. *engine is the caller's, closed by
@@ -280,14 +282,14 @@ FM_API void fm_drain(fm_engine *engine);
 
 /* One face. The struct grows at its end only; read it through the pointer. */
 typedef struct fm_face {
-    float box[4];            /* x1, y1, x2, y2; may reach beyond the image */
-    float score;             /* detector's, 0..1 */
-    float landmarks[5][2];   /* image-left eye, image-right eye, nose, image-left mouth corner, image-right one */
-    const float *embedding;  /* raw as the network gives it, embedding_size values; NULL when not computed */
-    int embedding_size;      /* 0 when not computed */
-    float embedding_norm;    /* L2 norm of the raw embedding */
-    int rivals;              /* neighbouring anchors within 0.002 of the score that lost: rounding alone decides */
-    float rival_shift;       /* pixels by which box or points would move if one of them won */
+    float box[4];           /* x1, y1, x2, y2; may reach beyond the image */
+    float score;            /* detector's, 0..1 */
+    float landmarks[5][2];  /* image-left eye, image-right eye, nose, image-left mouth corner, image-right one */
+    const float *embedding; /* raw as the network gives it, embedding_size values; NULL when not computed */
+    int embedding_size;     /* 0 when not computed */
+    float embedding_norm;   /* L2 norm of the raw embedding */
+    int rivals;             /* neighbouring anchors within 0.002 of the score that lost: rounding alone decides */
+    float rival_shift;      /* pixels by which box or points would move if one of them won */
 } fm_face;
 
 FM_API fm_status fm_result_status(const fm_result *result);
@@ -317,11 +319,11 @@ FM_API void fm_result_free(fm_result *result);
 
 /* One model of an open engine. Strings live as long as the engine. */
 typedef struct fm_model_info {
-    const char *task;     /* "detection", "recognition" */
-    const char *family;   /* "scrfd", "arcface" */
-    const char *file;     /* file name inside the pack */
-    const char *provider; /* what runs it: "ort:cpu" */
-    const char *detail;   /* runtime's version and library, device */
+    const char *task;        /* "detection", "recognition" */
+    const char *family;      /* "scrfd", "arcface" */
+    const char *file;        /* file name inside the pack */
+    const char *provider;    /* what runs it: "ort:cpu" */
+    const char *detail;      /* runtime's version and library, device */
     const char *passed_over; /* why others were passed over, with remedies; "" when none was */
     const char *batch_note;  /* "" or why this model runs one image at a time */
     const char *precision;   /* "fp32" */
@@ -355,10 +357,10 @@ typedef struct fm_stats {
     uint32_t queue_capacity;
     /* Runs by batch size 1, 2, 3-4, 5-8, 9-16, 17-32, 33-64, 65-128, more. */
     uint64_t detect_batches[FM_BATCH_BUCKETS], embed_batches[FM_BATCH_BUCKETS];
-    double stage_ms[FM_STAGES];     /* sums: queue, read, decode, letterbox, detect, postprocess, align, embed */
-    uint64_t memory_bytes;          /* held by our own pools and tensors, now */
-    uint64_t memory_peak_bytes;     /* of the process, as the operating system counts it */
-    uint64_t oom_retries;           /* batches halved after a provider ran out of memory */
+    double stage_ms[FM_STAGES]; /* sums: queue, read, decode, letterbox, detect, postprocess, align, embed */
+    uint64_t memory_bytes;      /* held by our own pools and tensors, now */
+    uint64_t memory_peak_bytes; /* of the process, as the operating system counts it */
+    uint64_t oom_retries;       /* batches halved after a provider ran out of memory */
 } fm_stats;
 /* Name of stage_ms[i]; NULL out of range. */
 FM_API const char *fm_stage_name(size_t stage);
@@ -397,11 +399,11 @@ FM_API FM_MUST_USE fm_status fm_annotate(const fm_pixels *pixels, const fm_resul
 /* ------------------------------------------------------- providers and packs */
 
 typedef struct fm_provider_info {
-    const char *name;    /* "ort:cuda" */
-    bool available;      /* can be opened here */
-    const char *detail;  /* when available: library, version, device */
-    const char *reason;  /* when not: what is missing */
-    const char *remedy;  /* when not: what to do */
+    const char *name;   /* "ort:cuda" */
+    bool available;     /* can be opened here */
+    const char *detail; /* when available: library, version, device */
+    const char *reason; /* when not: what is missing */
+    const char *remedy; /* when not: what to do */
 } fm_provider_info;
 typedef void (*fm_provider_visitor)(const fm_provider_info *info, void *user);
 /* Visit every row of the provider table in order of preference; strings live for the visit. `options` (may be NULL)
@@ -411,11 +413,11 @@ FM_API void fm_providers_visit(const fm_engine_options *options, fm_provider_vis
 /* One ONNX file, seen by the eyes of the pack router. Strings live for the visit. */
 typedef struct fm_model_file {
     const char *file, *path, *sha256;
-    const char *task, *family;  /* "" when nothing here can use it */
-    const char *note;           /* why not used, or what is special */
-    const char *input;          /* "input.1 f32[1,3,?,?]" */
-    const char *outputs;        /* "448 f32[12800,1], ..." */
-    const char *operators;      /* "Conv 58, Relu 50, ..." */
+    const char *task, *family; /* "" when nothing here can use it */
+    const char *note;          /* why not used, or what is special */
+    const char *input;         /* "input.1 f32[1,3,?,?]" */
+    const char *outputs;       /* "448 f32[12800,1], ..." */
+    const char *operators;     /* "Conv 58, Relu 50, ..." */
     uint64_t bytes, parameters;
     int64_t opset;
     int node_count;

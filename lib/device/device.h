@@ -38,7 +38,7 @@ struct head_view {
     size_t score_cell, score_anchor;         /* strides in elements */
     size_t box_cell, box_anchor;
     size_t landmark_cell, landmark_anchor;
-    int columns, rows; /* cells across and down */
+    int columns, rows;   /* cells across and down */
     int anchors, stride; /* anchors per cell; network pixels per cell */
 };
 

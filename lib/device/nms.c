@@ -7,10 +7,11 @@
 #include <math.h>
 #include <string.h>
 
-#define RIVAL_SCORE_GAP 0.002F /* scores this close can change places by one level of rounding in the network's input  \
-                                */
-#define RIVAL_MIN_SHIFT 1e-3F  /* pixels; below this it is the same box */
-#define RUN 8                  /* candidates sorted by insertion before merging begins */
+#define RIVAL_SCORE_GAP                                                                                                \
+    0.002F                    /* scores this close can change places by one level of rounding in the network's input   \
+                               */
+#define RIVAL_MIN_SHIFT 1e-3F /* pixels; below this it is the same box */
+#define RUN 8                 /* candidates sorted by insertion before merging begins */
 
 /* Smaller key first: falling score, then rising order. */
 struct sort_entry {

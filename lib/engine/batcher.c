@@ -1,18 +1,22 @@
 /* Batcher: one network's open batches and the lanes that run them. Callers take slots and write into them; a lane takes
    the oldest full batch, else the oldest one, closes it, waits for the slots that are still being written, runs it and
-   hands every slot its answer. A lane never waits for more company: on a busy machine company comes by itself while all lanes run. */
+   hands every slot its answer. A lane never waits for more company: on a busy machine company comes by itself while all
+   lanes run. */
 #include "engine/engine.h"
 
 #include <stdio.h>
 
 /* ---- shape of a batch */
 
-static bool batch_shape(struct network *network, struct batch *batch, int width, int height)
-{
+static bool batch_shape(struct network *network, struct batch *batch, int width, int height) {
     struct tensor *input = &batch->input;
     size_t size = 0;
-    *input = (struct tensor){.dtype = network->input_dtype, .rank = 4, .dims = {network->max_batch, 3, height, width},
-                             .bytes = input->bytes, .capacity = input->capacity, .memory = FM_MEMORY_HOST};
+    *input = (struct tensor){.dtype = network->input_dtype,
+                             .rank = 4,
+                             .dims = {network->max_batch, 3, height, width},
+                             .bytes = input->bytes,
+                             .capacity = input->capacity,
+                             .memory = FM_MEMORY_HOST};
     if (!fm_tensor_size(input, &size))
         return false;
     if (size > input->capacity) {
@@ -28,8 +32,7 @@ static bool batch_shape(struct network *network, struct batch *batch, int width,
     return true;
 }
 
-static void batch_remove(struct batch **list, struct batch *batch)
-{
+static void batch_remove(struct batch **list, struct batch *batch) {
     while (*list && *list != batch)
         list = &(*list)->next;
     if (*list)
@@ -37,8 +40,7 @@ static void batch_remove(struct batch **list, struct batch *batch)
     batch->next = NULL;
 }
 
-static void batch_append(struct batch **list, struct batch *batch)
-{
+static void batch_append(struct batch **list, struct batch *batch) {
     while (*list)
         list = &(*list)->next;
     batch->next = NULL;
@@ -46,16 +48,14 @@ static void batch_append(struct batch **list, struct batch *batch)
 }
 
 /* A free batch, one of the same shape first: its tensor fits already. */
-static struct batch *free_batch(struct network *network, int width, int height)
-{
+static struct batch *free_batch(struct network *network, int width, int height) {
     for (struct batch *batch = network->free; batch; batch = batch->next)
         if (batch->width == width && batch->height == height)
             return batch;
     return network->free;
 }
 
-static struct batch *open_batch(struct network *network, int width, int height)
-{
+static struct batch *open_batch(struct network *network, int width, int height) {
     for (struct batch *batch = network->open; batch; batch = batch->next)
         if (batch->width == width && batch->height == height && batch->taken < batch->capacity)
             return batch;
@@ -65,8 +65,7 @@ static struct batch *open_batch(struct network *network, int width, int height)
 /* ---- callers' side */
 
 fm_status fm_network_acquire(struct network *network, int width, int height, struct slot_owner *owner, int index,
-                             struct batch **batch_out, int *slot, fm_error *error)
-{
+                             struct batch **batch_out, int *slot, fm_error *error) {
     fm_status status = FM_OK;
     fm_mutex_lock(&network->mutex);
     struct batch *batch = NULL;
@@ -81,7 +80,8 @@ fm_status fm_network_acquire(struct network *network, int width, int height, str
             batch->opened_ns = fm_clock_ns();
             batch_append(&network->open, batch);
         } else {
-            status = fm_fail(error, FM_OUT_OF_MEMORY, "no memory for a batch of %d images of %dx%d; lower --batch or --det-size",
+            status = fm_fail(error, FM_OUT_OF_MEMORY,
+                             "no memory for a batch of %d images of %dx%d; lower --batch or --det-size",
                              network->max_batch, width, height);
         }
     }
@@ -94,8 +94,7 @@ fm_status fm_network_acquire(struct network *network, int width, int height, str
     return status;
 }
 
-void fm_network_commit(struct network *network, struct batch *batch)
-{
+void fm_network_commit(struct network *network, struct batch *batch) {
     fm_mutex_lock(&network->mutex);
     batch->filled++;
     fm_cond_broadcast(&network->work);
@@ -104,8 +103,7 @@ void fm_network_commit(struct network *network, struct batch *batch)
 
 /* ---- lanes' side */
 
-static int histogram_bucket(int batch)
-{
+static int histogram_bucket(int batch) {
     int bucket = 0;
     for (int limit = 1; batch > limit && bucket < FM_BATCH_BUCKETS - 1; limit *= 2)
         bucket++;
@@ -113,8 +111,7 @@ static int histogram_bucket(int batch)
 }
 
 /* The batch to run next: every one here has a slot taken; only those with a written slot are worth a lane's time. */
-static struct batch *next_batch(const struct network *network)
-{
+static struct batch *next_batch(const struct network *network) {
     struct batch *oldest = NULL;
     for (struct batch *batch = network->open; batch; batch = batch->next) {
         if (batch->filled == batch->capacity)
@@ -125,9 +122,9 @@ static struct batch *next_batch(const struct network *network)
     return oldest;
 }
 
-static void answer_slots(struct network *network, struct batch *batch, int first, int count, const struct tensor *outputs,
-                         size_t output_count, double run_ms, fm_status status, const fm_error *error)
-{
+static void answer_slots(struct network *network, struct batch *batch, int first, int count,
+                         const struct tensor *outputs, size_t output_count, double run_ms, fm_status status,
+                         const fm_error *error) {
     for (int i = 0; i < count; i++) {
         const struct slot_answer answer = {network, outputs, output_count, count, i, run_ms, status, error};
         struct batch_slot *slot = &batch->slots[first + i];
@@ -135,8 +132,7 @@ static void answer_slots(struct network *network, struct batch *batch, int first
     }
 }
 
-static void budget_take(struct budget *budget)
-{
+static void budget_take(struct budget *budget) {
     if (!budget)
         return;
     fm_mutex_lock(&budget->mutex);
@@ -146,8 +142,7 @@ static void budget_take(struct budget *budget)
     fm_mutex_unlock(&budget->mutex);
 }
 
-static void budget_return(struct budget *budget)
-{
+static void budget_return(struct budget *budget) {
     if (!budget)
         return;
     fm_mutex_lock(&budget->mutex);
@@ -156,8 +151,7 @@ static void budget_return(struct budget *budget)
     fm_mutex_unlock(&budget->mutex);
 }
 
-static struct network_session session_key(const struct network *network, int lane, int width, int height)
-{
+static struct network_session session_key(const struct network *network, int lane, int width, int height) {
     const struct provider *provider = network->provider;
     return (struct network_session){.width = provider->fixed_shapes ? width : 0,
                                     .height = provider->fixed_shapes ? height : 0,
@@ -165,8 +159,7 @@ static struct network_session session_key(const struct network *network, int lan
 }
 
 /* Its index, or session_count when it is not open yet. */
-static int session_find(const struct network *network, const struct network_session *wanted)
-{
+static int session_find(const struct network *network, const struct network_session *wanted) {
     int index = 0;
     for (; index < network->session_count; index++) {
         const struct network_session *session = &network->sessions[index];
@@ -177,8 +170,7 @@ static int session_find(const struct network *network, const struct network_sess
 }
 
 /* The lane's run on the session for this shape, both opened when they are not there (first use, or after a trim). */
-static fm_status lane_run_for(struct lane *lane, int width, int height, struct run **run, fm_error *error)
-{
+static fm_status lane_run_for(struct lane *lane, int width, int height, struct run **run, fm_error *error) {
     struct network *network = lane->network;
     fm_status status = FM_OK;
     const struct network_session wanted = session_key(network, lane->number, width, height);
@@ -199,9 +191,8 @@ static fm_status lane_run_for(struct lane *lane, int width, int height, struct r
     return status;
 }
 
-static fm_status run_once(struct lane *lane, struct batch *batch, int first, int count, struct tensor *outputs, double *run_ms,
-                          fm_error *error)
-{
+static fm_status run_once(struct lane *lane, struct batch *batch, int first, int count, struct tensor *outputs,
+                          double *run_ms, fm_error *error) {
     struct network *network = lane->network;
     const struct provider *provider = network->provider;
     struct run *run = NULL;
@@ -225,8 +216,7 @@ static fm_status run_once(struct lane *lane, struct batch *batch, int first, int
     return status;
 }
 
-static void note_out_of_memory(struct network *network, int count)
-{
+static void note_out_of_memory(struct network *network, int count) {
     fm_mutex_lock(&network->mutex);
     network->oom_retries++;
     if (network->max_batch > count / 2)
@@ -235,13 +225,13 @@ static void note_out_of_memory(struct network *network, int count)
     network->oom_reported = true;
     fm_mutex_unlock(&network->mutex);
     if (report)
-        fm_log(network->logger, FM_LOG_WARN, "engine", "%s ran out of memory on %s with a batch of %d; going on with batches of %d",
-               network->provider->name, network->model->file, count, count / 2);
+        fm_log(network->logger, FM_LOG_WARN, "engine",
+               "%s ran out of memory on %s with a batch of %d; going on with batches of %d", network->provider->name,
+               network->model->file, count, count / 2);
 }
 
 /* Run slots first..first+count-1; what does not fit in the provider's memory is halved and tried again. */
-static void run_slots(struct lane *lane, struct batch *batch, int first, int count)
-{
+static void run_slots(struct lane *lane, struct batch *batch, int first, int count) {
     struct network *network = lane->network;
     int done = 0, step = count;
     while (done < count) {
@@ -267,8 +257,7 @@ static void run_slots(struct lane *lane, struct batch *batch, int first, int cou
     }
 }
 
-static void lane_main(void *argument)
-{
+static void lane_main(void *argument) {
     struct lane *lane = argument;
     struct network *network = lane->network;
     fm_mutex_lock(&network->mutex);
@@ -295,8 +284,7 @@ static void lane_main(void *argument)
 
 /* ---- opening and closing */
 
-static bool create_batches(struct network *network)
-{
+static bool create_batches(struct network *network) {
     network->batch_count = network->lane_count * 2; /* one that runs, one that fills */
     network->batches = fm_alloc_array((size_t)network->batch_count, sizeof *network->batches);
     network->lanes = fm_alloc_array((size_t)network->lane_count, sizeof *network->lanes);
@@ -312,8 +300,7 @@ static bool create_batches(struct network *network)
     return true;
 }
 
-static bool start_lanes(struct network *network)
-{
+static bool start_lanes(struct network *network) {
     for (int i = 0; i < network->lane_count; i++) {
         struct lane *lane = &network->lanes[i];
         lane->network = network;
@@ -325,33 +312,31 @@ static bool start_lanes(struct network *network)
     return true;
 }
 
-static int wanted_batch(const struct network_options *options)
-{
+static int wanted_batch(const struct network_options *options) {
     const bool detects = options->model->task == MODEL_DETECTION;
     const int by_table = detects ? options->provider->detect_batch : options->provider->embed_batch;
     const int batch = options->batch > 0 ? options->batch : by_table;
     return batch > 1 ? batch : 1;
 }
 
-static fm_status decide_batch(struct network *network, const struct network_options *options, struct session *session)
-{
+static fm_status decide_batch(struct network *network, const struct network_options *options, struct session *session) {
     const int batch = wanted_batch(options);
     network->max_batch = 1;
     if (batch == 1)
         return FM_OK;
     if (!options->model->batch_possible)
-        (void)snprintf(network->batch_note, sizeof network->batch_note, "one at a time: %s", options->model->batch_note);
+        (void)snprintf(network->batch_note, sizeof network->batch_note, "one at a time: %s",
+                       options->model->batch_note);
     else if (fm_network_batch_holds(network, session, options->width, options->height, network->batch_note,
                                     sizeof network->batch_note))
         network->max_batch = batch;
     if (network->max_batch == 1) /* louder when a batch was asked for than when the table would have liked one */
-        fm_log(network->logger, options->batch > 1 ? FM_LOG_WARN : FM_LOG_INFO, "engine", "%s: %s", network->model->file,
-               network->batch_note);
+        fm_log(network->logger, options->batch > 1 ? FM_LOG_WARN : FM_LOG_INFO, "engine", "%s: %s",
+               network->model->file, network->batch_note);
     return FM_OK;
 }
 
-fm_status fm_network_open(const struct network_options *options, struct network **network_out, fm_error *error)
-{
+fm_status fm_network_open(const struct network_options *options, struct network **network_out, fm_error *error) {
     struct session *session = NULL;
     struct network *network = fm_alloc(sizeof *network);
     if (!network)
@@ -383,8 +368,8 @@ fm_status fm_network_open(const struct network_options *options, struct network 
     if (status == FM_OK && options->model->task == MODEL_RECOGNITION)
         status = fm_network_measure_embedding(network, session, error);
     if (status == FM_OK && (!create_batches(network) || !start_lanes(network)))
-        status = fm_fail(error, FM_OUT_OF_MEMORY, "cannot start %d lanes for %s; lower --threads or --batch", network->lane_count,
-                         options->model->file);
+        status = fm_fail(error, FM_OUT_OF_MEMORY, "cannot start %d lanes for %s; lower --threads or --batch",
+                         network->lane_count, options->model->file);
 cleanup:
     if (status != FM_OK) {
         fm_network_close(network);
@@ -394,8 +379,7 @@ cleanup:
     return status;
 }
 
-static void close_sessions(struct network *network)
-{
+static void close_sessions(struct network *network) {
     for (int i = 0; network->lanes && i < network->lane_count; i++)
         for (int k = 0; k < network->session_count; k++) {
             network->provider->run_close(network->lanes[i].runs[k]);
@@ -406,8 +390,7 @@ static void close_sessions(struct network *network)
     network->session_count = 0;
 }
 
-static void free_tensors(struct network *network)
-{
+static void free_tensors(struct network *network) {
     for (int i = 0; network->batches && i < network->batch_count; i++) {
         struct batch *batch = &network->batches[i];
         fm_device_ops(network->device)->free(network->device, batch->input.bytes);
@@ -416,8 +399,7 @@ static void free_tensors(struct network *network)
     }
 }
 
-void fm_network_close(struct network *network)
-{
+void fm_network_close(struct network *network) {
     if (!network)
         return;
     fm_mutex_lock(&network->mutex);
@@ -440,14 +422,13 @@ void fm_network_close(struct network *network)
     fm_free(network);
 }
 
-void fm_network_trim(struct network *network)
-{
+void fm_network_trim(struct network *network) {
     if (!network)
         return;
     fm_mutex_lock(&network->mutex);
     while (network->trimming)
         fm_cond_wait(&network->idle, &network->mutex);
-    network->trimming = true; /* no new slots */
+    network->trimming = true;                     /* no new slots */
     while (network->running > 0 || network->open) /* what was begun is finished first */
         fm_cond_wait(&network->idle, &network->mutex);
     close_sessions(network);
@@ -459,8 +440,7 @@ void fm_network_trim(struct network *network)
     fm_mutex_unlock(&network->mutex);
 }
 
-uint64_t fm_network_memory(struct network *network)
-{
+uint64_t fm_network_memory(struct network *network) {
     uint64_t bytes = 0;
     if (!network)
         return 0;
@@ -471,8 +451,7 @@ uint64_t fm_network_memory(struct network *network)
     return bytes;
 }
 
-bool fm_network_loaded(struct network *network)
-{
+bool fm_network_loaded(struct network *network) {
     fm_mutex_lock(&network->mutex);
     const bool loaded = network->session_count > 0;
     fm_mutex_unlock(&network->mutex);

@@ -1,4 +1,5 @@
-/* Engine: opening, closing, reporting. What it owns: pack, networks (with their lanes), jobs, workspaces, host workers. */
+/* Engine: opening, closing, reporting. What it owns: pack, networks (with their lanes), jobs, workspaces, host workers.
+ */
 #include "engine/engine.h"
 
 #include <stdio.h>
@@ -6,8 +7,7 @@
 
 /* ---- opening, part by part */
 
-static fm_status open_base(struct fm_engine *engine, const fm_engine_options *options, fm_error *error)
-{
+static fm_status open_base(struct fm_engine *engine, const fm_engine_options *options, fm_error *error) {
     enum cpu_level level = CPU_SCALAR;
     if (!fm_cpu_level_masked(options->cpu_mask, &level))
         return fm_fail(error, FM_INVALID_ARGUMENT, "unknown CPU mask '%s': expected scalar, avx2, avx512 or neon",
@@ -33,11 +33,11 @@ static fm_status open_base(struct fm_engine *engine, const fm_engine_options *op
     return FM_OK;
 }
 
-static fm_status open_pack(struct fm_engine *engine, const char *source, fm_error *error)
-{
+static fm_status open_pack(struct fm_engine *engine, const char *source, fm_error *error) {
     static const char *const precisions[] = {"fp32", "fp32", "fp16", "bf16", "int8"};
     char path[4096], reason[64];
-    fm_status status = fm_pack_find(engine->settings.pack, source ? source : "caller", path, sizeof path, reason, sizeof reason, error);
+    fm_status status = fm_pack_find(engine->settings.pack, source ? source : "caller", path, sizeof path, reason,
+                                    sizeof reason, error);
     if (status == FM_OK)
         status = fm_pack_open(path, reason, &engine->logger, &engine->pack, error);
     if (status != FM_OK)
@@ -51,8 +51,7 @@ static fm_status open_pack(struct fm_engine *engine, const char *source, fm_erro
     return FM_OK;
 }
 
-static fm_status open_networks(struct fm_engine *engine, fm_error *error)
-{
+static fm_status open_networks(struct fm_engine *engine, fm_error *error) {
     fm_status status = fm_policy_open_network(engine, engine->pack->tasks[MODEL_DETECTION], &engine->detector, error);
     if (status == FM_OK && engine->pack->tasks[MODEL_RECOGNITION])
         status = fm_policy_open_network(engine, engine->pack->tasks[MODEL_RECOGNITION], &engine->recogniser, error);
@@ -60,16 +59,14 @@ static fm_status open_networks(struct fm_engine *engine, fm_error *error)
 }
 
 /* Images in memory at a time: those being decoded, those waiting for their batch, those being embedded. */
-static int workspace_target(const struct fm_engine *engine)
-{
+static int workspace_target(const struct fm_engine *engine) {
     const struct network *detector = engine->detector;
     const int target = 2 * engine->settings.host_workers + detector->lane_count * detector->max_batch;
     const int most = engine->settings.queue_depth;
     return target < most ? target : most;
 }
 
-static fm_status open_queue(struct fm_engine *engine, fm_error *error)
-{
+static fm_status open_queue(struct fm_engine *engine, fm_error *error) {
     const int jobs = engine->settings.queue_depth;
     engine->workspace_count = workspace_target(engine);
     engine->results = fm_result_pool_open(2 * jobs);
@@ -96,8 +93,7 @@ static fm_status open_queue(struct fm_engine *engine, fm_error *error)
     return FM_OK;
 }
 
-fm_status fm_engine_open(const fm_engine_options *given, fm_engine **engine_out, fm_error *error)
-{
+fm_status fm_engine_open(const fm_engine_options *given, fm_engine **engine_out, fm_error *error) {
     fm_engine_options options = {.struct_size = sizeof options};
     *engine_out = NULL;
     struct fm_engine *engine = fm_alloc(sizeof *engine);
@@ -112,7 +108,8 @@ fm_status fm_engine_open(const fm_engine_options *given, fm_engine **engine_out,
     fm_status status = fm_settings_resolve(&engine->settings, given, error);
     if (status == FM_OK && given && !fm_options_copy(&options, sizeof options, given))
         status = FM_INVALID_ARGUMENT;
-    fm_logger_init(&engine->logger, options.log_level == FM_LOG_DEFAULT ? FM_LOG_WARN : options.log_level, options.log, options.log_user);
+    fm_logger_init(&engine->logger, options.log_level == FM_LOG_DEFAULT ? FM_LOG_WARN : options.log_level, options.log,
+                   options.log_user);
     if (status == FM_OK)
         status = open_base(engine, &options, error);
     if (status == FM_OK)
@@ -129,8 +126,7 @@ fm_status fm_engine_open(const fm_engine_options *given, fm_engine **engine_out,
     return FM_OK;
 }
 
-static void workspace_reset(struct workspace *workspace)
-{
+static void workspace_reset(struct workspace *workspace) {
     fm_buffer_reset(&workspace->file);
     fm_buffer_reset(&workspace->candidates);
     fm_buffer_reset(&workspace->scratch);
@@ -138,8 +134,7 @@ static void workspace_reset(struct workspace *workspace)
     workspace->held = 0;
 }
 
-static void stop_workers(struct fm_engine *engine)
-{
+static void stop_workers(struct fm_engine *engine) {
     fm_mutex_lock(&engine->mutex);
     engine->closing = true;
     fm_cond_broadcast(&engine->work);
@@ -149,8 +144,7 @@ static void stop_workers(struct fm_engine *engine)
         fm_thread_join(&engine->workers[i]);
 }
 
-void fm_engine_close(fm_engine *engine)
-{
+void fm_engine_close(fm_engine *engine) {
     if (!engine)
         return;
     stop_workers(engine);
@@ -180,28 +174,23 @@ void fm_engine_close(fm_engine *engine)
 
 /* ---- reporting */
 
-fm_pack_info fm_engine_pack(const fm_engine *engine)
-{
+fm_pack_info fm_engine_pack(const fm_engine *engine) {
     return (fm_pack_info){engine->pack->name, engine->pack->path, engine->pack->reason, engine->pack_id};
 }
 
-const char *fm_engine_pack_id(const fm_engine *engine)
-{
+const char *fm_engine_pack_id(const fm_engine *engine) {
     return engine->pack_id;
 }
 
-static struct network *network_at(const fm_engine *engine, size_t index)
-{
+static struct network *network_at(const fm_engine *engine, size_t index) {
     return index == 0 ? engine->detector : index == 1 ? engine->recogniser : NULL;
 }
 
-size_t fm_engine_model_count(const fm_engine *engine)
-{
+size_t fm_engine_model_count(const fm_engine *engine) {
     return engine->recogniser ? 2 : 1;
 }
 
-bool fm_engine_model(const fm_engine *engine, size_t index, fm_model_info *info)
-{
+bool fm_engine_model(const fm_engine *engine, size_t index, fm_model_info *info) {
     struct network *network = network_at(engine, index);
     if (!network)
         return false;
@@ -227,14 +216,13 @@ bool fm_engine_model(const fm_engine *engine, size_t index, fm_model_info *info)
     return true;
 }
 
-const char *fm_stage_name(size_t stage)
-{
-    static const char *const names[FM_STAGES] = {"queue", "read", "decode", "letterbox", "detect", "postprocess", "align", "embed"};
+const char *fm_stage_name(size_t stage) {
+    static const char *const names[FM_STAGES] = {"queue",  "read",        "decode", "letterbox",
+                                                 "detect", "postprocess", "align",  "embed"};
     return stage < FM_STAGES ? names[stage] : NULL;
 }
 
-static void network_stats(struct network *network, uint64_t histogram[FM_BATCH_BUCKETS], fm_stats *stats)
-{
+static void network_stats(struct network *network, uint64_t histogram[FM_BATCH_BUCKETS], fm_stats *stats) {
     if (!network)
         return;
     stats->memory_bytes += fm_network_memory(network);
@@ -244,8 +232,7 @@ static void network_stats(struct network *network, uint64_t histogram[FM_BATCH_B
     fm_mutex_unlock(&network->mutex);
 }
 
-void fm_engine_stats(const fm_engine *engine_const, fm_stats *stats)
-{
+void fm_engine_stats(const fm_engine *engine_const, fm_stats *stats) {
     struct fm_engine *engine = (struct fm_engine *)(uintptr_t)engine_const; /* its mutex is not what const speaks of */
     const size_t given = stats->struct_size;
     fm_stats all = {.struct_size = given, .memory_peak_bytes = fm_memory_figures().process_peak};
@@ -265,16 +252,14 @@ void fm_engine_stats(const fm_engine *engine_const, fm_stats *stats)
 }
 
 /* Take every idle workspace's memory; those in use keep theirs until they come back. */
-static void trim_workspaces(struct fm_engine *engine)
-{
+static void trim_workspaces(struct fm_engine *engine) {
     fm_mutex_lock(&engine->mutex);
     for (struct workspace *workspace = engine->free_workspaces; workspace; workspace = workspace->next)
         workspace_reset(workspace);
     fm_mutex_unlock(&engine->mutex);
 }
 
-void fm_engine_trim(fm_engine *engine)
-{
+void fm_engine_trim(fm_engine *engine) {
     fm_network_trim(engine->detector);
     fm_network_trim(engine->recogniser);
     trim_workspaces(engine);

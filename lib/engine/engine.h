@@ -15,7 +15,16 @@
 #include "models/pack.h"
 #include "providers/provider.h"
 
-enum stage { STAGE_QUEUE, STAGE_READ, STAGE_DECODE, STAGE_LETTERBOX, STAGE_DETECT, STAGE_POSTPROCESS, STAGE_ALIGN, STAGE_EMBED };
+enum stage {
+    STAGE_QUEUE,
+    STAGE_READ,
+    STAGE_DECODE,
+    STAGE_LETTERBOX,
+    STAGE_DETECT,
+    STAGE_POSTPROCESS,
+    STAGE_ALIGN,
+    STAGE_EMBED
+};
 
 #define FM_MAX_CANDIDATES ((size_t)65536) /* per image and detector size; more means a threshold of almost zero */
 #define FM_MAX_SESSIONS 128               /* input sizes times lanes that one network keeps open */
@@ -95,9 +104,9 @@ struct network {
     struct network_session sessions[FM_MAX_SESSIONS];
     int session_count, running;
     bool closing, trimming, oom_reported;
-    struct batch *batches;          /* all of them */
+    struct batch *batches; /* all of them */
     int batch_count;
-    struct batch *open, *free;      /* open: oldest first */
+    struct batch *open, *free; /* open: oldest first */
     struct lane *lanes;
     uint64_t histogram[FM_BATCH_BUCKETS], oom_retries;
 };
@@ -111,16 +120,16 @@ struct network_options {
     struct budget *budget;
     bool strict;
     fm_precision precision;
-    int batch;   /* 0: the provider's own */
-    int threads; /* lanes when the provider leaves it open */
+    int batch;         /* 0: the provider's own */
+    int threads;       /* lanes when the provider leaves it open */
     int width, height; /* typical input, opened at once */
 };
 /* Open the session for the typical size, check batching once, start the lanes. */
 FM_MUST_USE fm_status fm_network_open(const struct network_options *options, struct network **network, fm_error *error);
 void fm_network_close(struct network *network);
 /* Take a slot of a batch of this shape; waits while all batches are busy. FM_OUT_OF_MEMORY. */
-FM_MUST_USE fm_status fm_network_acquire(struct network *network, int width, int height, struct slot_owner *owner, int index,
-                                         struct batch **batch, int *slot, fm_error *error);
+FM_MUST_USE fm_status fm_network_acquire(struct network *network, int width, int height, struct slot_owner *owner,
+                                         int index, struct batch **batch, int *slot, fm_error *error);
 /* The slot is written: the batch may run as far as this slot goes. */
 void fm_network_commit(struct network *network, struct batch *batch);
 /* Wait for running batches, then close sessions and free tensors; they return on demand. */
@@ -129,15 +138,18 @@ uint64_t fm_network_memory(struct network *network);
 bool fm_network_loaded(struct network *network);
 
 /* session.c: opening, warming and checking graphs on a provider; used under the network's rules. */
-FM_MUST_USE fm_status fm_network_session_open(struct network *network, int width, int height, struct session **session, fm_error *error);
+FM_MUST_USE fm_status fm_network_session_open(struct network *network, int width, int height, struct session **session,
+                                              fm_error *error);
 /* Compare one batch of three images with three single runs; false: *note says why not. */
-FM_MUST_USE bool fm_network_batch_holds(struct network *network, struct session *session, int width, int height, char *note, size_t note_size);
+FM_MUST_USE bool fm_network_batch_holds(struct network *network, struct session *session, int width, int height,
+                                        char *note, size_t note_size);
 /* Values per embedding, by running one black crop. */
 FM_MUST_USE fm_status fm_network_measure_embedding(struct network *network, struct session *session, fm_error *error);
 
 /* policy.c: the provider of each model. */
 struct settings;
-FM_MUST_USE fm_status fm_policy_open_network(struct fm_engine *engine, const struct model *model, struct network **network, fm_error *error);
+FM_MUST_USE fm_status fm_policy_open_network(struct fm_engine *engine, const struct model *model,
+                                             struct network **network, fm_error *error);
 
 /* ---- results (result.c) */
 
@@ -217,7 +229,7 @@ struct job {
     fm_error error;
     struct workspace *workspace;
     struct fm_result *result;
-    size_t region[FM_MAX_DET_SIZES + 1];        /* candidates of size k start here */
+    size_t region[FM_MAX_DET_SIZES + 1]; /* candidates of size k start here */
     size_t candidate_count[FM_MAX_DET_SIZES];
     double scale[FM_MAX_DET_SIZES];
     _Atomic uint64_t detect_us, embed_us, postprocess_us; /* summed by lanes */
@@ -269,8 +281,10 @@ struct fm_engine {
 /* settings.c */
 FM_MUST_USE fm_status fm_settings_resolve(struct settings *settings, const fm_engine_options *options, fm_error *error);
 void fm_settings_reset(struct settings *settings);
-FM_MUST_USE fm_status fm_call_resolve(const struct fm_engine *engine, const fm_call_options *options, struct call *call, fm_error *error);
-/* Copy a struct that begins with struct_size from a caller who may know fewer or more fields; false: struct_size is 0. */
+FM_MUST_USE fm_status fm_call_resolve(const struct fm_engine *engine, const fm_call_options *options, struct call *call,
+                                      fm_error *error);
+/* Copy a struct that begins with struct_size from a caller who may know fewer or more fields; false: struct_size is 0.
+ */
 FM_MUST_USE bool fm_options_copy(void *to, size_t to_size, const void *from);
 
 /* pipeline.c: the body of a host worker's thread. */

@@ -18,31 +18,28 @@ struct fm_image {
 
 /* ---- inputs */
 
-fm_input fm_input_file(const char *path)
-{
+fm_input fm_input_file(const char *path) {
     return (fm_input){.struct_size = sizeof(fm_input), .kind = FM_INPUT_FILE, .path = path};
 }
 
-fm_input fm_input_encoded(const void *bytes, size_t size)
-{
+fm_input fm_input_encoded(const void *bytes, size_t size) {
     return (fm_input){.struct_size = sizeof(fm_input), .kind = FM_INPUT_ENCODED, .bytes = bytes, .size = size};
 }
 
-fm_input fm_input_pixels(const fm_pixels *pixels)
-{
+fm_input fm_input_pixels(const fm_pixels *pixels) {
     return (fm_input){.struct_size = sizeof(fm_input), .kind = FM_INPUT_PIXELS, .pixels = pixels};
 }
 
 /* ---- images */
 
-static fm_status decode_input(const fm_input *input, const fm_limits *limits, struct image *image, fm_error *error)
-{
+static fm_status decode_input(const fm_input *input, const fm_limits *limits, struct image *image, fm_error *error) {
     if (input->kind == FM_INPUT_PIXELS && input->pixels)
         return fm_image_convert(image, input->pixels, limits, error);
     if (input->kind == FM_INPUT_ENCODED && input->bytes)
         return fm_image_read(image, input->bytes, input->size, "image in memory", limits, error);
     if (input->kind != FM_INPUT_FILE || !input->path)
-        return fm_fail(error, FM_INVALID_ARGUMENT, "input without contents: use fm_input_file, fm_input_encoded or fm_input_pixels");
+        return fm_fail(error, FM_INVALID_ARGUMENT,
+                       "input without contents: use fm_input_file, fm_input_encoded or fm_input_pixels");
     struct buffer file = {0};
     fm_status status = fm_file_read(input->path, limits->max_file_bytes, &file, error);
     if (status == FM_OK)
@@ -51,8 +48,7 @@ static fm_status decode_input(const fm_input *input, const fm_limits *limits, st
     return status;
 }
 
-fm_status fm_image_decode(const fm_input *input, const fm_limits *given, fm_image **image, fm_error *error)
-{
+fm_status fm_image_decode(const fm_input *input, const fm_limits *given, fm_image **image, fm_error *error) {
     const fm_limits limits = fm_limits_resolve(given);
     *image = fm_alloc(sizeof **image);
     if (!*image)
@@ -65,28 +61,27 @@ fm_status fm_image_decode(const fm_input *input, const fm_limits *given, fm_imag
     return status;
 }
 
-fm_pixels fm_image_pixels(const fm_image *image)
-{
-    return (fm_pixels){.struct_size = sizeof(fm_pixels), .data = image->image.rgb.bytes, .width = image->image.width,
-                       .height = image->image.height, .stride = (size_t)image->image.width * 3};
+fm_pixels fm_image_pixels(const fm_image *image) {
+    return (fm_pixels){.struct_size = sizeof(fm_pixels),
+                       .data = image->image.rgb.bytes,
+                       .width = image->image.width,
+                       .height = image->image.height,
+                       .stride = (size_t)image->image.width * 3};
 }
 
-void fm_image_free(fm_image *image)
-{
+void fm_image_free(fm_image *image) {
     if (!image)
         return;
     fm_image_reset(&image->image);
     fm_free(image);
 }
 
-static bool ends_with(const char *path, const char *ending)
-{
+static bool ends_with(const char *path, const char *ending) {
     const size_t length = strlen(path), end = strlen(ending);
     return length >= end && strcasecmp(path + length - end, ending) == 0;
 }
 
-fm_status fm_image_write(const fm_pixels *pixels, const char *path, int format, fm_error *error)
-{
+fm_status fm_image_write(const fm_pixels *pixels, const char *path, int format, fm_error *error) {
     struct image image = {0};
     struct buffer out = {0};
     const bool png = format < 0 ? ends_with(path, ".png") : format == FM_FILE_PNG;
@@ -103,13 +98,12 @@ fm_status fm_image_write(const fm_pixels *pixels, const char *path, int format, 
 
 /* ---- annotating */
 
-static int pixel_of(float coordinate)
-{
+static int pixel_of(float coordinate) {
     return (int)lrintf(fminf(fmaxf(coordinate, -100000.0f), 100000.0f));
 }
 
-static void annotate_face(struct canvas *canvas, const fm_face *face, const char *label, const fm_draw_options *options)
-{
+static void annotate_face(struct canvas *canvas, const fm_face *face, const char *label,
+                          const fm_draw_options *options) {
     const int smaller = canvas->width < canvas->height ? canvas->width : canvas->height;
     const int scale = smaller > 1600 ? 3 : smaller > 700 ? 2 : 1;
     const int x = pixel_of(face->box[0]), y = pixel_of(face->box[1]);
@@ -123,11 +117,11 @@ static void annotate_face(struct canvas *canvas, const fm_face *face, const char
 }
 
 fm_status fm_annotate(const fm_pixels *pixels, const fm_result *result, const fm_draw_options *given, fm_image **image,
-                      fm_error *error)
-{
+                      fm_error *error) {
     fm_draw_options options = {.struct_size = sizeof options};
     if (given && !fm_options_copy(&options, sizeof options, given))
-        return fm_fail(error, FM_INVALID_ARGUMENT, "fm_draw_options.struct_size is 0: set it to sizeof(fm_draw_options)");
+        return fm_fail(error, FM_INVALID_ARGUMENT,
+                       "fm_draw_options.struct_size is 0: set it to sizeof(fm_draw_options)");
     const fm_input input = fm_input_pixels(pixels);
     const fm_status status = fm_image_decode(&input, NULL, image, error);
     if (status != FM_OK)
@@ -145,8 +139,7 @@ fm_status fm_annotate(const fm_pixels *pixels, const fm_result *result, const fm
 
 /* ---- crops and vectors */
 
-float fm_similarity(const float *a, const float *b, size_t size)
-{
+float fm_similarity(const float *a, const float *b, size_t size) {
     double dot = 0, aa = 0, bb = 0;
     for (size_t i = 0; i < size; i++) {
         dot += (double)a[i] * (double)b[i];
@@ -157,8 +150,8 @@ float fm_similarity(const float *a, const float *b, size_t size)
     return norms > 0 ? (float)fmin(1.0, fmax(-1.0, dot / norms)) : 0.0f;
 }
 
-fm_status fm_crop_aligned(const fm_pixels *pixels, const float landmarks[5][2], int size, uint8_t *rgb, fm_error *error)
-{
+fm_status fm_crop_aligned(const fm_pixels *pixels, const float landmarks[5][2], int size, uint8_t *rgb,
+                          fm_error *error) {
     float points[5][2];
     double matrix[6];
     struct image image = {0};
@@ -169,7 +162,8 @@ fm_status fm_crop_aligned(const fm_pixels *pixels, const float landmarks[5][2], 
     if (!fm_align_template(size, points))
         return fm_fail(error, FM_INVALID_ARGUMENT, "crop size %d: expected a multiple of 112 or of 128", size);
     if (!fm_align_matrix(landmarks, points, matrix))
-        return fm_fail(error, FM_INVALID_ARGUMENT, "the five landmarks do not span a face: they coincide or are not finite");
+        return fm_fail(error, FM_INVALID_ARGUMENT,
+                       "the five landmarks do not span a face: they coincide or are not finite");
     fm_status status = fm_image_convert(&image, pixels, NULL, error);
     if (status == FM_OK)
         status = ops->open(0, level, &device, error);
@@ -193,13 +187,12 @@ struct crop_call {
     fm_error error;
 };
 
-static void crop_deliver(struct slot_owner *owner, int index, const struct slot_answer *answer)
-{
+static void crop_deliver(struct slot_owner *owner, int index, const struct slot_answer *answer) {
     struct crop_call *call = (struct crop_call *)(void *)owner; /* first member */
     const size_t size = (size_t)answer->network->embedding_size;
     if (answer->status == FM_OK)
-        memcpy(call->embeddings + (size_t)index * size, (const float *)answer->outputs[0].bytes + (size_t)answer->slot * size,
-               size * sizeof(float));
+        memcpy(call->embeddings + (size_t)index * size,
+               (const float *)answer->outputs[0].bytes + (size_t)answer->slot * size, size * sizeof(float));
     fm_mutex_lock(&call->mutex);
     if (answer->status != FM_OK && call->error.status == FM_OK)
         call->error = *answer->error;
@@ -209,8 +202,7 @@ static void crop_deliver(struct slot_owner *owner, int index, const struct slot_
 }
 
 static fm_status send_crop(struct fm_engine *engine, const uint8_t *crop, struct crop_call *call, int index,
-                           struct buffer *scratch, fm_error *error)
-{
+                           struct buffer *scratch, fm_error *error) {
     static const double identity[6] = {1, 0, 0, 0, 1, 0};
     struct network *network = engine->recogniser;
     const int side = network->model->recogniser.side;
@@ -223,20 +215,22 @@ static fm_status send_crop(struct fm_engine *engine, const uint8_t *crop, struct
     fm_mutex_lock(&call->mutex);
     call->remaining++;
     fm_mutex_unlock(&call->mutex);
-    status = engine->ops->warp(engine->device, &view, identity, &network->model->pixels, &batch->input, slot, NULL, side, scratch, error);
+    status = engine->ops->warp(engine->device, &view, identity, &network->model->pixels, &batch->input, slot, NULL,
+                               side, scratch, error);
     fm_network_commit(network, batch);
     return status;
 }
 
-fm_status fm_embed_crops(fm_engine *engine, const uint8_t *crops, size_t count, float *embeddings, fm_error *error)
-{
+fm_status fm_embed_crops(fm_engine *engine, const uint8_t *crops, size_t count, float *embeddings, fm_error *error) {
     struct crop_call call = {.owner = {crop_deliver}, .embeddings = embeddings};
     struct buffer scratch = {0};
     fm_status status = FM_OK;
     if (!engine->recogniser)
-        return fm_fail(error, FM_UNSUPPORTED, "pack '%s' has no recogniser: name a pack that has one", engine->pack->name);
+        return fm_fail(error, FM_UNSUPPORTED, "pack '%s' has no recogniser: name a pack that has one",
+                       engine->pack->name);
     if (count > 1000000 || (count && (!crops || !embeddings)))
-        return fm_fail(error, FM_INVALID_ARGUMENT, "%zu crops: expected at most 1,000,000 with room for their embeddings", count);
+        return fm_fail(error, FM_INVALID_ARGUMENT,
+                       "%zu crops: expected at most 1,000,000 with room for their embeddings", count);
     const size_t crop_bytes = (size_t)fm_engine_crop_size(engine) * (size_t)fm_engine_crop_size(engine) * 3;
     fm_mutex_init(&call.mutex);
     fm_cond_init(&call.done);
@@ -254,12 +248,10 @@ fm_status fm_embed_crops(fm_engine *engine, const uint8_t *crops, size_t count, 
     return status;
 }
 
-int fm_engine_crop_size(const fm_engine *engine)
-{
+int fm_engine_crop_size(const fm_engine *engine) {
     return engine->recogniser ? engine->recogniser->model->recogniser.side : 0;
 }
 
-int fm_engine_embedding_size(const fm_engine *engine)
-{
+int fm_engine_embedding_size(const fm_engine *engine) {
     return engine->recogniser ? engine->recogniser->embedding_size : 0;
 }

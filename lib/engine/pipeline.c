@@ -8,22 +8,19 @@
 
 #define KEPT_IMAGE_BYTES ((size_t)128 << 20) /* a workspace gives larger pictures' memory back */
 
-static double since_ms(uint64_t start_ns)
-{
+static double since_ms(uint64_t start_ns) {
     return (double)(fm_clock_ns() - start_ns) / 1e6;
 }
 
 /* ---- failing and going on */
 
 /* The first failure of a job wins; lanes and workers may both come here. */
-static void job_fail(struct job *job, const fm_error *error)
-{
+static void job_fail(struct job *job, const fm_error *error) {
     if (!atomic_exchange(&job->failed, true))
         job->error = *error;
 }
 
-static bool job_alive(struct job *job)
-{
+static bool job_alive(struct job *job) {
     fm_error error = {0};
     if (atomic_load(&job->failed))
         return false;
@@ -38,8 +35,7 @@ static bool job_alive(struct job *job)
 }
 
 /* One slot is answered, or the worker has handed out the last one. */
-static void job_release(struct job *job)
-{
+static void job_release(struct job *job) {
     struct fm_engine *engine = job->engine;
     if (atomic_fetch_sub(&job->pending, 1) > 1)
         return;
@@ -55,20 +51,17 @@ static void job_release(struct job *job)
     fm_mutex_unlock(&engine->mutex);
 }
 
-static struct rgb_view image_view(const struct image *image)
-{
+static struct rgb_view image_view(const struct image *image) {
     return (struct rgb_view){image->rgb.bytes, image->width, image->height, (size_t)image->width * 3};
 }
 
 /* ---- stage: bytes to image */
 
-static const char *input_name(const struct job *job)
-{
+static const char *input_name(const struct job *job) {
     return job->input.kind == FM_INPUT_FILE ? job->input.path : "image in memory";
 }
 
-static fm_status read_image(struct job *job, fm_error *error)
-{
+static fm_status read_image(struct job *job, fm_error *error) {
     struct workspace *workspace = job->workspace;
     const fm_limits *limits = &job->engine->settings.limits;
     const uint8_t *bytes = job->input.bytes;
@@ -92,8 +85,7 @@ static fm_status read_image(struct job *job, fm_error *error)
 
 /* ---- stage: image to the detector's batches */
 
-static fm_status reserve_candidates(struct job *job, fm_error *error)
-{
+static fm_status reserve_candidates(struct job *job, fm_error *error) {
     const struct model *model = job->engine->detector->model;
     size_t total = 0;
     for (int k = 0; k < job->call.det_size_count; k++) {
@@ -108,20 +100,17 @@ static fm_status reserve_candidates(struct job *job, fm_error *error)
     return FM_OK;
 }
 
-static struct candidate *job_candidates(const struct job *job, int size_index)
-{
+static struct candidate *job_candidates(const struct job *job, int size_index) {
     return (struct candidate *)(void *)job->workspace->candidates.bytes + job->region[size_index];
 }
 
 /* Sides of the detector's input for one asked size: a graph with a fixed size overrides it. */
-static void detector_sides(const struct model *model, int det_size, int *width, int *height)
-{
+static void detector_sides(const struct model *model, int det_size, int *width, int *height) {
     *width = model->detector.fixed_width > 0 ? model->detector.fixed_width : det_size;
     *height = model->detector.fixed_height > 0 ? model->detector.fixed_height : det_size;
 }
 
-static void letterbox_one(struct job *job, int size_index)
-{
+static void letterbox_one(struct job *job, int size_index) {
     struct fm_engine *engine = job->engine;
     struct network *network = engine->detector;
     struct workspace *workspace = job->workspace;
@@ -138,15 +127,14 @@ static void letterbox_one(struct job *job, int size_index)
         return;
     }
     const uint64_t start = fm_clock_ns();
-    if (engine->ops->letterbox(engine->device, &view, &fit, &network->model->pixels, &batch->input, slot, &workspace->scratch,
-                               &error) != FM_OK)
+    if (engine->ops->letterbox(engine->device, &view, &fit, &network->model->pixels, &batch->input, slot,
+                               &workspace->scratch, &error) != FM_OK)
         job_fail(job, &error);
     job->stage_ms[STAGE_LETTERBOX] += since_ms(start);
     fm_network_commit(network, batch);
 }
 
-static void job_start(struct job *job)
-{
+static void job_start(struct job *job) {
     fm_error error = {0};
     job->stage_ms[STAGE_QUEUE] = since_ms(job->submitted_ns);
     atomic_store(&job->pending, 1);
@@ -170,8 +158,7 @@ static void job_start(struct job *job)
 
 /* ---- stage: the detector's rows to candidates (on a lane) */
 
-static void detect_deliver(struct slot_owner *owner, int index, const struct slot_answer *answer)
-{
+static void detect_deliver(struct slot_owner *owner, int index, const struct slot_answer *answer) {
     struct job *job = (struct job *)(void *)((char *)owner - offsetof(struct job, detect_owner));
     const struct model *model = answer->network->model;
     const uint64_t start = fm_clock_ns();
@@ -181,15 +168,18 @@ static void detect_deliver(struct slot_owner *owner, int index, const struct slo
     } else if (!atomic_load(&job->failed)) {
         int width = 0, height = 0;
         detector_sides(model, job->call.det_sizes[index], &width, &height);
-        fm_status status = fm_detector_check(model, answer->outputs, answer->output_count, answer->batch, width, height, &error);
+        fm_status status =
+            fm_detector_check(model, answer->outputs, answer->output_count, answer->batch, width, height, &error);
         if (status == FM_OK)
-            status = fm_detector_collect(model, job->engine->device, answer->outputs, answer->batch, answer->slot, width, height,
-                                         job->scale[index], job->call.det_threshold, job_candidates(job, index),
-                                         job->region[index + 1] - job->region[index], &job->candidate_count[index], &error);
+            status =
+                fm_detector_collect(model, job->engine->device, answer->outputs, answer->batch, answer->slot, width,
+                                    height, job->scale[index], job->call.det_threshold, job_candidates(job, index),
+                                    job->region[index + 1] - job->region[index], &job->candidate_count[index], &error);
         if (status != FM_OK)
             job_fail(job, &error);
     }
-    atomic_fetch_add(&job->detect_us, (uint64_t)(answer->run_ms * 1e3 / (double)(answer->batch > 0 ? answer->batch : 1)));
+    atomic_fetch_add(&job->detect_us,
+                     (uint64_t)(answer->run_ms * 1e3 / (double)(answer->batch > 0 ? answer->batch : 1)));
     atomic_fetch_add(&job->postprocess_us, (fm_clock_ns() - start) / 1000u);
     job_release(job);
 }
@@ -197,8 +187,7 @@ static void detect_deliver(struct slot_owner *owner, int index, const struct slo
 /* ---- stage: candidates to faces */
 
 /* Candidates of all sizes side by side, numbered in the order in which ties are kept: first size first. */
-static size_t join_candidates(struct job *job)
-{
+static size_t join_candidates(struct job *job) {
     struct candidate *all = job_candidates(job, 0);
     size_t count = 0;
     for (int k = 0; k < job->call.det_size_count; k++) {
@@ -210,20 +199,20 @@ static size_t join_candidates(struct job *job)
     return count;
 }
 
-static fm_status make_faces(struct job *job, fm_error *error)
-{
+static fm_status make_faces(struct job *job, fm_error *error) {
     struct fm_engine *engine = job->engine;
     struct fm_result *result = job->result;
     const struct candidate *candidates = job_candidates(job, 0);
     const int size = job->call.embed ? engine->recogniser->embedding_size : 0;
-    const size_t count = fm_detector_finish(engine->detector->model, engine->device, job_candidates(job, 0), join_candidates(job),
-                                            result->width, result->height, job->call.min_face, job->call.max_faces,
-                                            job->call.face_metric, &job->workspace->scratch);
+    const size_t count = fm_detector_finish(engine->detector->model, engine->device, job_candidates(job, 0),
+                                            join_candidates(job), result->width, result->height, job->call.min_face,
+                                            job->call.max_faces, job->call.face_metric, &job->workspace->scratch);
     if (!fm_result_reserve(result, count, size))
         return fm_fail(error, FM_OUT_OF_MEMORY, "no memory for %zu faces", count);
     fm_face *faces = (fm_face *)(void *)result->faces.bytes;
     for (size_t i = 0; i < count; i++) {
-        faces[i] = (fm_face){.score = candidates[i].score, .rivals = candidates[i].rivals, .rival_shift = candidates[i].rival_shift};
+        faces[i] = (fm_face){
+            .score = candidates[i].score, .rivals = candidates[i].rivals, .rival_shift = candidates[i].rival_shift};
         memcpy(faces[i].box, candidates[i].box, sizeof faces[i].box);
         memcpy(faces[i].landmarks, candidates[i].landmarks, sizeof faces[i].landmarks);
     }
@@ -233,8 +222,7 @@ static fm_status make_faces(struct job *job, fm_error *error)
 
 /* ---- stage: faces to the recogniser's batches */
 
-static void align_one(struct job *job, int index)
-{
+static void align_one(struct job *job, int index) {
     struct fm_engine *engine = job->engine;
     struct network *network = engine->recogniser;
     const struct model *model = network->model;
@@ -262,8 +250,7 @@ static void align_one(struct job *job, int index)
     fm_network_commit(network, batch);
 }
 
-static void embed_deliver(struct slot_owner *owner, int index, const struct slot_answer *answer)
-{
+static void embed_deliver(struct slot_owner *owner, int index, const struct slot_answer *answer) {
     struct job *job = (struct job *)(void *)((char *)owner - offsetof(struct job, embed_owner));
     const struct fm_engine *engine = job->engine;
     const size_t size = (size_t)answer->network->embedding_size;
@@ -278,17 +265,18 @@ static void embed_deliver(struct slot_owner *owner, int index, const struct slot
     } else {
         fm_face *face = (fm_face *)(void *)job->result->faces.bytes + index;
         float *embedding = (float *)(void *)job->result->embeddings.bytes + (size_t)index * size;
-        memcpy(embedding, (const float *)answer->outputs[0].bytes + (size_t)answer->slot * size, size * sizeof *embedding);
+        memcpy(embedding, (const float *)answer->outputs[0].bytes + (size_t)answer->slot * size,
+               size * sizeof *embedding);
         engine->ops->norms(engine->device, embedding, 1, size, &face->embedding_norm);
         face->embedding = embedding;
         face->embedding_size = (int)size;
     }
-    atomic_fetch_add(&job->embed_us, (uint64_t)(answer->run_ms * 1e3 / (double)(answer->batch > 0 ? answer->batch : 1)));
+    atomic_fetch_add(&job->embed_us,
+                     (uint64_t)(answer->run_ms * 1e3 / (double)(answer->batch > 0 ? answer->batch : 1)));
     job_release(job);
 }
 
-static void job_detected(struct job *job)
-{
+static void job_detected(struct job *job) {
     fm_error error = {0};
     const uint64_t start = fm_clock_ns();
     atomic_store(&job->pending, 1);
@@ -306,16 +294,14 @@ static void job_detected(struct job *job)
 
 /* ---- the end */
 
-static void keep_pixels(struct job *job)
-{
+static void keep_pixels(struct job *job) {
     struct image image = job->result->image;
     job->result->image = job->workspace->image;
     job->workspace->image = image;
     job->result->has_pixels = true;
 }
 
-static void fill_result(struct job *job)
-{
+static void fill_result(struct job *job) {
     struct fm_result *result = job->result;
     job->stage_ms[STAGE_DETECT] = (double)atomic_load(&job->detect_us) / 1e3;
     job->stage_ms[STAGE_EMBED] = (double)atomic_load(&job->embed_us) / 1e3;
@@ -329,8 +315,7 @@ static void fill_result(struct job *job)
     }
 }
 
-static uint64_t workspace_bytes(struct workspace *workspace)
-{
+static uint64_t workspace_bytes(struct workspace *workspace) {
     if (workspace->image.rgb.capacity + workspace->image.scratch.capacity > KEPT_IMAGE_BYTES)
         fm_image_reset(&workspace->image);
     if (workspace->file.capacity > KEPT_IMAGE_BYTES)
@@ -339,8 +324,7 @@ static uint64_t workspace_bytes(struct workspace *workspace)
            workspace->image.rgb.capacity + workspace->image.scratch.capacity;
 }
 
-static void count_job(struct fm_engine *engine, const struct job *job)
-{
+static void count_job(struct fm_engine *engine, const struct job *job) {
     const bool failed = atomic_load(&job->failed);
     engine->images++;
     engine->errors += failed;
@@ -349,8 +333,7 @@ static void count_job(struct fm_engine *engine, const struct job *job)
         engine->stage_ms[i] += job->stage_ms[i];
 }
 
-static void waiter_deliver(struct waiter *waiter, size_t index, fm_result *result)
-{
+static void waiter_deliver(struct waiter *waiter, size_t index, fm_result *result) {
     fm_mutex_lock(&waiter->mutex);
     waiter->results[index] = result;
     if (--waiter->remaining == 0)
@@ -359,8 +342,7 @@ static void waiter_deliver(struct waiter *waiter, size_t index, fm_result *resul
 }
 
 /* The job goes back to the free list before the callback, so that the callback can submit the next image. */
-static void job_embedded(struct job *job)
-{
+static void job_embedded(struct job *job) {
     struct fm_engine *engine = job->engine;
     fill_result(job);
     fm_result *result = job->result;
@@ -400,8 +382,7 @@ static void job_embedded(struct job *job)
 
 /* ---- a host worker's life */
 
-static struct job *list_pop(struct job **first, struct job **last)
-{
+static struct job *list_pop(struct job **first, struct job **last) {
     struct job *job = *first;
     *first = job->next;
     if (!*first)
@@ -411,8 +392,7 @@ static struct job *list_pop(struct job **first, struct job **last)
 }
 
 /* What was begun is finished before anything new is begun: it frees memory and answers sooner. NULL: go home. */
-static struct job *next_job(struct fm_engine *engine)
-{
+static struct job *next_job(struct fm_engine *engine) {
     struct job *job = NULL;
     fm_mutex_lock(&engine->mutex);
     for (;;) {
@@ -434,8 +414,7 @@ static struct job *next_job(struct fm_engine *engine)
     return job;
 }
 
-void fm_pipeline_worker(void *argument)
-{
+void fm_pipeline_worker(void *argument) {
     struct fm_engine *engine = argument;
     struct job *job = NULL;
     while ((job = next_job(engine))) {

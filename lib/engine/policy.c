@@ -1,5 +1,6 @@
 /* Policy: which provider runs a model. Providers are tried in the order that the policy gives; the first that opens the
    graph runs it, and every one passed over leaves its reason and remedy behind: nothing falls back in silence. */
+#include "base/text.h"
 #include "engine/engine.h"
 
 #include <stdio.h>
@@ -13,8 +14,7 @@ struct choices {
     bool strict;
 };
 
-static void list_provider_names(char *out, size_t size)
-{
+static void list_provider_names(char *out, size_t size) {
     size_t used = 0;
     out[0] = 0;
     for (size_t i = 0; fm_provider_row(i) && used < size; i++)
@@ -22,8 +22,7 @@ static void list_provider_names(char *out, size_t size)
 }
 
 /* "ort:cuda, ort:cpu" into rows. */
-static fm_status parse_names(const char *names, struct choices *choices, fm_error *error)
-{
+static fm_status parse_names(const char *names, struct choices *choices, fm_error *error) {
     const char *at = names;
     while (at && *at) {
         at += strspn(at, ", ");
@@ -34,7 +33,8 @@ static fm_status parse_names(const char *names, struct choices *choices, fm_erro
         if (!row) {
             char known[400];
             list_provider_names(known, sizeof known);
-            return fm_fail(error, FM_INVALID_ARGUMENT, "there is no provider '%.*s'; expected one of: %s", (int)length, at, known);
+            return fm_fail(error, FM_INVALID_ARGUMENT, "there is no provider '%.*s'; expected one of: %s", (int)length,
+                           at, known);
         }
         if (choices->count == MAX_CHOICES)
             return fm_fail(error, FM_INVALID_ARGUMENT, "more than %d providers named", MAX_CHOICES);
@@ -44,8 +44,7 @@ static fm_status parse_names(const char *names, struct choices *choices, fm_erro
     return FM_OK;
 }
 
-static fm_status take_auto(const struct settings *settings, struct choices *choices)
-{
+static fm_status take_auto(const struct settings *settings, struct choices *choices) {
     for (size_t i = 0; fm_provider_row(i) && choices->count < MAX_CHOICES; i++) {
         const struct provider *row = fm_provider_row(i);
         if (row->listed_in_auto && (settings->device != FM_DEVICE_CPU || row->host_compute))
@@ -54,8 +53,7 @@ static fm_status take_auto(const struct settings *settings, struct choices *choi
     return FM_OK;
 }
 
-static fm_status make_choices(const struct settings *settings, struct choices *choices, fm_error *error)
-{
+static fm_status make_choices(const struct settings *settings, struct choices *choices, fm_error *error) {
     fm_status status = parse_names(settings->providers, choices, error);
     if (status != FM_OK)
         return status;
@@ -65,16 +63,18 @@ static fm_status make_choices(const struct settings *settings, struct choices *c
     if (policy == FM_POLICY_AUTO && choices->count == 0)
         return take_auto(settings, choices);
     if (policy == FM_POLICY_AUTO)
-        return fm_fail(error, FM_INVALID_ARGUMENT, "policy auto chooses the provider itself: name none, or take policy ordered");
+        return fm_fail(error, FM_INVALID_ARGUMENT,
+                       "policy auto chooses the provider itself: name none, or take policy ordered");
     if (choices->count == 0)
         return fm_fail(error, FM_INVALID_ARGUMENT, "policy %s needs a provider: name one with --provider",
                        policy == FM_POLICY_STRICT ? "strict" : "ordered");
     if (policy == FM_POLICY_STRICT && choices->count > 1)
-        return fm_fail(error, FM_INVALID_ARGUMENT, "policy strict takes one provider, not %zu: name one, or take policy ordered",
-                       choices->count);
+        return fm_fail(error, FM_INVALID_ARGUMENT,
+                       "policy strict takes one provider, not %zu: name one, or take policy ordered", choices->count);
     for (size_t i = 0; i < choices->count; i++)
         if (settings->device == FM_DEVICE_CPU && !choices->rows[i]->host_compute)
-            return fm_fail(error, FM_INVALID_ARGUMENT, "provider %s needs an accelerator, but the device asked for is the CPU",
+            return fm_fail(error, FM_INVALID_ARGUMENT,
+                           "provider %s needs an accelerator, but the device asked for is the CPU",
                            choices->rows[i]->name);
     choices->strict = policy == FM_POLICY_STRICT;
     return FM_OK;
@@ -82,9 +82,8 @@ static fm_status make_choices(const struct settings *settings, struct choices *c
 
 /* ---- trying one */
 
-static fm_status try_provider(struct fm_engine *engine, const struct model *model, const struct provider *provider, bool strict,
-                              struct network **network, fm_error *error)
-{
+static fm_status try_provider(struct fm_engine *engine, const struct model *model, const struct provider *provider,
+                              bool strict, struct network **network, fm_error *error) {
     const struct settings *settings = &engine->settings;
     struct provider_probe probe = {0};
     provider->probe(&engine->runtime, &probe);
@@ -113,31 +112,62 @@ static fm_status try_provider(struct fm_engine *engine, const struct model *mode
     return fm_network_open(&options, network, error);
 }
 
-static void note_passed_over(struct fm_engine *engine, const struct model *model, const struct provider *provider,
-                             const fm_error *why, char *notes, size_t size)
-{
-    const size_t used = strlen(notes);
-    (void)snprintf(notes + used, size - used, "%s%s: %s", used ? " | " : "", provider->name, why->message);
-    fm_log(&engine->logger, FM_LOG_INFO, "policy", "%s passed over for %s: %s", provider->name, model->file, why->message);
+/* Providers passed over so far, and why. */
+struct refusals {
+    const struct provider *rows[MAX_CHOICES];
+    char why[MAX_CHOICES][512];
+    size_t count;
+};
+
+static void refusals_add(struct refusals *refusals, const struct provider *provider, const char *why) {
+    refusals->rows[refusals->count] = provider;
+    (void)snprintf(refusals->why[refusals->count], sizeof refusals->why[0], "%s", why);
+    refusals->count++;
 }
 
-fm_status fm_policy_open_network(struct fm_engine *engine, const struct model *model, struct network **network, fm_error *error)
-{
+static bool same_reason_before(const struct refusals *refusals, size_t index) {
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(refusals->why[i], refusals->why[index]) == 0)
+            return true;
+    return false;
+}
+
+/* "ort:cuda, ort:dml: no library ... | native: not in this build ...": a reason is said once, behind all it stopped. */
+static void refusals_words(const struct refusals *refusals, char *out, size_t size) {
+    struct text text = {0};
+    for (size_t i = 0; i < refusals->count; i++) {
+        if (same_reason_before(refusals, i))
+            continue;
+        fm_text_add(&text, "%s%s", text.length ? " | " : "", refusals->rows[i]->name);
+        for (size_t k = i + 1; k < refusals->count; k++)
+            if (strcmp(refusals->why[k], refusals->why[i]) == 0)
+                fm_text_add(&text, ", %s", refusals->rows[k]->name);
+        fm_text_add(&text, ": %s", refusals->why[i]);
+    }
+    (void)snprintf(out, size, "%s", fm_text_chars(&text));
+    fm_text_reset(&text);
+}
+
+fm_status fm_policy_open_network(struct fm_engine *engine, const struct model *model, struct network **network,
+                                 fm_error *error) {
     struct choices choices = {.count = 0};
-    char notes[sizeof(((struct network *)0)->passed_over)] = "";
+    struct refusals refusals = {.count = 0};
+    char words[sizeof(((struct network *)0)->passed_over)] = "";
     fm_status status = make_choices(&engine->settings, &choices, error);
     if (status != FM_OK)
         return status;
-    fm_status last = FM_NO_PROVIDER;
     for (size_t i = 0; i < choices.count; i++) {
         fm_error why = {0};
-        last = try_provider(engine, model, choices.rows[i], choices.strict, network, &why);
-        if (last == FM_OK) {
-            (void)snprintf((*network)->passed_over, sizeof (*network)->passed_over, "%s", notes);
+        status = try_provider(engine, model, choices.rows[i], choices.strict, network, &why);
+        if (status == FM_OK) {
+            refusals_words(&refusals, (*network)->passed_over, sizeof(*network)->passed_over);
             return FM_OK;
         }
-        note_passed_over(engine, model, choices.rows[i], &why, notes, sizeof notes);
+        refusals_add(&refusals, choices.rows[i], why.message);
+        fm_log(&engine->logger, FM_LOG_INFO, "policy", "%s passed over for %s: %s", choices.rows[i]->name, model->file,
+               why.message);
     }
-    return fm_fail(error, choices.count == 1 ? last : FM_NO_PROVIDER, "%s cannot be run by %s: %s", model->file,
-                   choices.count == 1 ? "the provider named" : "any provider allowed", notes);
+    refusals_words(&refusals, words, sizeof words);
+    return fm_fail(error, choices.count == 1 ? status : FM_NO_PROVIDER, "%s cannot be run by %s: %s", model->file,
+                   choices.count == 1 ? "the provider named" : "any provider allowed", words);
 }

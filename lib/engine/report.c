@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *fm_version(void)
-{
+const char *fm_version(void) {
 #define TEXT_OF(x) #x
 #define VERSION_OF(a, b, c) TEXT_OF(a) "." TEXT_OF(b) "." TEXT_OF(c)
     return VERSION_OF(FM_VERSION_MAJOR, FM_VERSION_MINOR, FM_VERSION_PATCH);
@@ -15,8 +14,7 @@ const char *fm_version(void)
 
 /* ---- providers */
 
-void fm_providers_visit(const fm_engine_options *given, fm_provider_visitor visitor, void *user)
-{
+void fm_providers_visit(const fm_engine_options *given, fm_provider_visitor visitor, void *user) {
     struct settings settings = {0};
     char data_folder[1024] = "";
     fm_error error = {0};
@@ -33,7 +31,8 @@ void fm_providers_visit(const fm_engine_options *given, fm_provider_visitor visi
     for (size_t i = 0; fm_provider_row(i); i++) {
         struct provider_probe probe = {0};
         fm_provider_row(i)->probe(&runtime, &probe);
-        const fm_provider_info info = {fm_provider_row(i)->name, probe.available, probe.detail, probe.reason, probe.remedy};
+        const fm_provider_info info = {fm_provider_row(i)->name, probe.available, probe.detail, probe.reason,
+                                       probe.remedy};
         visitor(&info, user);
     }
     fm_settings_reset(&settings);
@@ -48,20 +47,19 @@ struct pack_walk {
     size_t count;
 };
 
-static void value_words(const struct graph_value *value, char *out, size_t size)
-{
+static void value_words(const struct graph_value *value, char *out, size_t size) {
     size_t used = (size_t)snprintf(out, size, "%s %s[", value->name, fm_dtype_name(value->dtype));
     for (int i = 0; i < value->rank && used < size; i++) {
         const char *comma = i ? "," : "";
-        used += value->dims[i] < 0 ? (size_t)snprintf(out + used, size - used, "%s?", comma)
-                                   : (size_t)snprintf(out + used, size - used, "%s%lld", comma, (long long)value->dims[i]);
+        used += value->dims[i] < 0
+                    ? (size_t)snprintf(out + used, size - used, "%s?", comma)
+                    : (size_t)snprintf(out + used, size - used, "%s%lld", comma, (long long)value->dims[i]);
     }
     if (used < size)
         (void)snprintf(out + used, size - used, "]");
 }
 
-static void output_words(const struct graph *graph, char *out, size_t size)
-{
+static void output_words(const struct graph *graph, char *out, size_t size) {
     size_t used = 0;
     for (size_t i = 0; i < fm_graph_output_count(graph) && used < size; i++) {
         const struct graph_value value = fm_graph_output(graph, i);
@@ -71,9 +69,8 @@ static void output_words(const struct graph *graph, char *out, size_t size)
     }
 }
 
-static void describe_graph(const struct graph *graph, fm_model_file *model, char *input, char *outputs, char *operators, size_t size, char *walk_note,
-                           size_t note_size)
-{
+static void describe_graph(const struct graph *graph, fm_model_file *model, char *input, char *outputs, char *operators,
+                           size_t size, char *walk_note, size_t note_size) {
     const struct model_family *family = fm_route(graph, walk_note, note_size);
     model->task = family ? fm_task_name(family->task) : "";
     model->family = family ? family->name : "";
@@ -89,15 +86,20 @@ static void describe_graph(const struct graph *graph, fm_model_file *model, char
     model->node_count = (int)fm_graph_node_count(graph);
 }
 
-static void visit_file(struct pack_walk *walk, const char *path)
-{
+static void visit_file(struct pack_walk *walk, const char *path) {
     char input[2048] = "", outputs[2048] = "", operators[2048] = "", note[512] = "", sha256[65] = "";
     struct buffer bytes = {0};
     struct graph *graph = NULL;
     fm_error error = {0};
     const char *slash = strrchr(path, '/');
-    fm_model_file model = {.file = slash ? slash + 1 : path, .path = path, .sha256 = sha256, .task = "", .family = "",
-                           .input = input, .outputs = outputs, .operators = operators};
+    fm_model_file model = {.file = slash ? slash + 1 : path,
+                           .path = path,
+                           .sha256 = sha256,
+                           .task = "",
+                           .family = "",
+                           .input = input,
+                           .outputs = outputs,
+                           .operators = operators};
     model.status = fm_file_read(path, (uint64_t)2 << 30, &bytes, &error);
     if (model.status == FM_OK) {
         struct sha256 sha;
@@ -117,8 +119,7 @@ static void visit_file(struct pack_walk *walk, const char *path)
     fm_buffer_reset(&bytes);
 }
 
-static bool visit_entry(const char *name, enum os_path_kind kind, void *user)
-{
+static bool visit_entry(const char *name, enum os_path_kind kind, void *user) {
     struct pack_walk *walk = user;
     const size_t length = strlen(name);
     char path[4096];
@@ -128,8 +129,8 @@ static bool visit_entry(const char *name, enum os_path_kind kind, void *user)
     return true;
 }
 
-fm_status fm_pack_visit(const char *pack, fm_model_visitor visitor, void *user, char *path_out, size_t path_size, fm_error *error)
-{
+fm_status fm_pack_visit(const char *pack, fm_model_visitor visitor, void *user, char *path_out, size_t path_size,
+                        fm_error *error) {
     char path[4096], reason[64];
     fm_status status = fm_pack_find(pack, "caller", path, sizeof path, reason, sizeof reason, error);
     if (status != FM_OK)
@@ -142,7 +143,8 @@ fm_status fm_pack_visit(const char *pack, fm_model_visitor visitor, void *user, 
     else
         visit_file(&walk, path);
     if (status == FM_OK && walk.count == 0)
-        status = fm_fail(error, FM_NOT_FOUND, "'%s' holds no .onnx file; name a folder that does, such as an unpacked buffalo_l", path);
+        status = fm_fail(error, FM_NOT_FOUND,
+                         "'%s' holds no .onnx file; name a folder that does, such as an unpacked buffalo_l", path);
     return status;
 }
 
@@ -152,8 +154,7 @@ struct packs_walk {
     const char *folder, *reason;
 };
 
-static bool visit_pack(const char *name, enum os_path_kind kind, void *user)
-{
+static bool visit_pack(const char *name, enum os_path_kind kind, void *user) {
     const struct packs_walk *walk = user;
     char path[4096];
     if (kind == OS_PATH_FOLDER && fm_path_join(path, sizeof path, walk->folder, name))
@@ -161,17 +162,17 @@ static bool visit_pack(const char *name, enum os_path_kind kind, void *user)
     return true;
 }
 
-static void visit_packs_in(const char *root, bool found, const char *below, const char *reason, fm_pack_visitor visitor, void *user)
-{
+static void visit_packs_in(const char *root, bool found, const char *below, const char *reason, fm_pack_visitor visitor,
+                           void *user) {
     char folder[4096];
     struct packs_walk walk = {visitor, user, folder, reason};
     fm_error error = {0};
     if (found && fm_path_join(folder, sizeof folder, root, below) && fm_path_kind(folder) == OS_PATH_FOLDER)
-        (void)(fm_folder_visit(folder, visit_pack, &walk, &error) == FM_OK); /* an unreadable folder has no packs to show */
+        (void)(fm_folder_visit(folder, visit_pack, &walk, &error) ==
+               FM_OK); /* an unreadable folder has no packs to show */
 }
 
-void fm_packs_visit(fm_pack_visitor visitor, void *user)
-{
+void fm_packs_visit(fm_pack_visitor visitor, void *user) {
     char root[1024];
     const char *named = fm_environment("FM_PACK");
     if (named)

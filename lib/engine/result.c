@@ -6,8 +6,7 @@
 
 #define KEPT_BYTES ((size_t)64 << 20) /* a pooled result gives larger memory back */
 
-struct result_pool *fm_result_pool_open(int capacity)
-{
+struct result_pool *fm_result_pool_open(int capacity) {
     struct result_pool *pool = fm_alloc(sizeof *pool);
     if (!pool)
         return NULL;
@@ -17,16 +16,14 @@ struct result_pool *fm_result_pool_open(int capacity)
     return pool;
 }
 
-static void result_destroy(struct fm_result *result)
-{
+static void result_destroy(struct fm_result *result) {
     fm_buffer_reset(&result->faces);
     fm_buffer_reset(&result->embeddings);
     fm_image_reset(&result->image);
     fm_free(result);
 }
 
-void fm_result_pool_trim(struct result_pool *pool)
-{
+void fm_result_pool_trim(struct result_pool *pool) {
     fm_mutex_lock(&pool->mutex);
     struct fm_result *result = pool->free;
     pool->free = NULL;
@@ -39,8 +36,7 @@ void fm_result_pool_trim(struct result_pool *pool)
     }
 }
 
-void fm_result_pool_unref(struct result_pool *pool)
-{
+void fm_result_pool_unref(struct result_pool *pool) {
     if (!pool || atomic_fetch_sub(&pool->references, 1) > 1)
         return;
     fm_result_pool_trim(pool);
@@ -48,8 +44,7 @@ void fm_result_pool_unref(struct result_pool *pool)
     fm_free(pool);
 }
 
-struct fm_result *fm_result_take(struct result_pool *pool)
-{
+struct fm_result *fm_result_take(struct result_pool *pool) {
     fm_mutex_lock(&pool->mutex);
     struct fm_result *result = pool->free;
     if (result) {
@@ -73,16 +68,15 @@ struct fm_result *fm_result_take(struct result_pool *pool)
     return result;
 }
 
-bool fm_result_reserve(struct fm_result *result, size_t count, int size)
-{
+bool fm_result_reserve(struct fm_result *result, size_t count, int size) {
     size_t bytes = 0, floats = 0;
-    if (!fm_size_multiply(count, sizeof(fm_face), &bytes) || !fm_size_multiply(count, (size_t)size * sizeof(float), &floats))
+    if (!fm_size_multiply(count, sizeof(fm_face), &bytes) ||
+        !fm_size_multiply(count, (size_t)size * sizeof(float), &floats))
         return false;
     return fm_buffer_resize(&result->faces, bytes) && (size == 0 || fm_buffer_resize(&result->embeddings, floats));
 }
 
-void fm_result_free(fm_result *result)
-{
+void fm_result_free(fm_result *result) {
     if (!result)
         return;
     struct result_pool *pool = result->pool;
@@ -101,49 +95,43 @@ void fm_result_free(fm_result *result)
     fm_result_pool_unref(pool);
 }
 
-fm_status fm_result_status(const fm_result *result)
-{
+fm_status fm_result_status(const fm_result *result) {
     return result->error.status;
 }
 
-const char *fm_result_message(const fm_result *result)
-{
+const char *fm_result_message(const fm_result *result) {
     return result->error.message;
 }
 
-int fm_result_width(const fm_result *result)
-{
+int fm_result_width(const fm_result *result) {
     return result->width;
 }
 
-int fm_result_height(const fm_result *result)
-{
+int fm_result_height(const fm_result *result) {
     return result->height;
 }
 
-size_t fm_result_face_count(const fm_result *result)
-{
+size_t fm_result_face_count(const fm_result *result) {
     return result->face_count;
 }
 
-const fm_face *fm_result_face(const fm_result *result, size_t index)
-{
+const fm_face *fm_result_face(const fm_result *result, size_t index) {
     return index < result->face_count ? (const fm_face *)(const void *)result->faces.bytes + index : NULL;
 }
 
-static fm_pixels image_pixels(const struct image *image)
-{
-    return (fm_pixels){.struct_size = sizeof(fm_pixels), .data = image->rgb.bytes, .width = image->width, .height = image->height,
+static fm_pixels image_pixels(const struct image *image) {
+    return (fm_pixels){.struct_size = sizeof(fm_pixels),
+                       .data = image->rgb.bytes,
+                       .width = image->width,
+                       .height = image->height,
                        .stride = (size_t)image->width * 3};
 }
 
-fm_pixels fm_result_pixels(const fm_result *result)
-{
+fm_pixels fm_result_pixels(const fm_result *result) {
     return result->has_pixels ? image_pixels(&result->image) : (fm_pixels){.struct_size = sizeof(fm_pixels)};
 }
 
-void fm_result_timings(const fm_result *result, fm_timings *timings)
-{
+void fm_result_timings(const fm_result *result, fm_timings *timings) {
     const double *ms = result->stage_ms;
     const fm_timings all = {
         .struct_size = timings->struct_size,

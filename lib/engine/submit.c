@@ -1,15 +1,17 @@
-/* Submit: calls accepted, waited for, cancelled. A call becomes a job from a fixed set: the set is the queue's bound. */
+/* Submit: calls accepted, waited for, cancelled. A call becomes a job from a fixed set: the set is the queue's bound.
+ */
 #include "engine/engine.h"
 
 #include <string.h>
 
 /* ---- checking and storing the input */
 
-static fm_status check_input(const fm_input *given, fm_input *input, fm_error *error)
-{
+static fm_status check_input(const fm_input *given, fm_input *input, fm_error *error) {
     *input = (fm_input){0};
     if (!given || !fm_options_copy(input, sizeof *input, given))
-        return fm_fail(error, FM_INVALID_ARGUMENT, "no input, or fm_input.struct_size is 0: use fm_input_file, fm_input_encoded or fm_input_pixels");
+        return fm_fail(
+            error, FM_INVALID_ARGUMENT,
+            "no input, or fm_input.struct_size is 0: use fm_input_file, fm_input_encoded or fm_input_pixels");
     switch (input->kind) {
     case FM_INPUT_FILE:
         if (input->path && *input->path)
@@ -24,11 +26,11 @@ static fm_status check_input(const fm_input *given, fm_input *input, fm_error *e
             return FM_OK;
         return fm_fail(error, FM_INVALID_ARGUMENT, "pixel input without pixels: set fm_input.pixels");
     }
-    return fm_fail(error, FM_INVALID_ARGUMENT, "input kind %d: expected a file, encoded bytes or pixels", (int)input->kind);
+    return fm_fail(error, FM_INVALID_ARGUMENT, "input kind %d: expected a file, encoded bytes or pixels",
+                   (int)input->kind);
 }
 
-static fm_status store_input(struct job *job, const fm_input *input, fm_error *error)
-{
+static fm_status store_input(struct job *job, const fm_input *input, fm_error *error) {
     job->input = *input;
     if (input->kind == FM_INPUT_FILE) {
         const size_t size = strlen(input->path) + 1;
@@ -55,14 +57,13 @@ struct receiver {
     size_t index;
 };
 
-static uint32_t deadline_of(const fm_call_options *options)
-{
+static uint32_t deadline_of(const fm_call_options *options) {
     fm_call_options copy = {0};
     return options && fm_options_copy(&copy, sizeof copy, options) ? copy.deadline_ms : 0;
 }
 
-static void job_begin(struct job *job, struct fm_engine *engine, uint32_t deadline_ms, const struct receiver *receiver)
-{
+static void job_begin(struct job *job, struct fm_engine *engine, uint32_t deadline_ms,
+                      const struct receiver *receiver) {
     job->ticket = ++engine->last_ticket;
     job->step = JOB_START;
     job->callback = receiver->callback;
@@ -81,8 +82,7 @@ static void job_begin(struct job *job, struct fm_engine *engine, uint32_t deadli
 }
 
 static fm_status accept(struct fm_engine *engine, const fm_input *given, const fm_call_options *options,
-                        const struct receiver *receiver, bool wait, fm_ticket *ticket, fm_error *error)
-{
+                        const struct receiver *receiver, bool wait, fm_ticket *ticket, fm_error *error) {
     fm_input input;
     struct call call;
     fm_status status = check_input(given, &input, error);
@@ -90,7 +90,8 @@ static fm_status accept(struct fm_engine *engine, const fm_input *given, const f
         status = fm_call_resolve(engine, options, &call, error);
     if (status != FM_OK)
         return status;
-    struct fm_result *result = fm_result_take(engine->results); /* now, so that a call once accepted can always answer */
+    struct fm_result *result =
+        fm_result_take(engine->results); /* now, so that a call once accepted can always answer */
     if (!result)
         return fm_fail(error, FM_OUT_OF_MEMORY, "no memory for a result");
     fm_mutex_lock(&engine->mutex);
@@ -100,7 +101,8 @@ static fm_status accept(struct fm_engine *engine, const fm_input *given, const f
     if (engine->closing)
         status = fm_fail(error, FM_CLOSED, "the engine is being closed: it takes no more images");
     else if (!job)
-        status = fm_fail(error, FM_BUSY, "the engine's queue of %d images is full: try again later", engine->settings.queue_depth);
+        status = fm_fail(error, FM_BUSY, "the engine's queue of %d images is full: try again later",
+                         engine->settings.queue_depth);
     else
         status = store_input(job, &input, error);
     if (status == FM_OK) {
@@ -125,29 +127,26 @@ static fm_status accept(struct fm_engine *engine, const fm_input *given, const f
     return status;
 }
 
-static fm_status check_callback(fm_callback callback, fm_error *error)
-{
-    return callback ? FM_OK : fm_fail(error, FM_INVALID_ARGUMENT, "no callback: a submitted image's result needs a receiver");
+static fm_status check_callback(fm_callback callback, fm_error *error) {
+    return callback ? FM_OK
+                    : fm_fail(error, FM_INVALID_ARGUMENT, "no callback: a submitted image's result needs a receiver");
 }
 
-fm_status fm_submit(fm_engine *engine, const fm_input *input, const fm_call_options *options, fm_callback callback, void *user,
-                    fm_ticket *ticket, fm_error *error)
-{
+fm_status fm_submit(fm_engine *engine, const fm_input *input, const fm_call_options *options, fm_callback callback,
+                    void *user, fm_ticket *ticket, fm_error *error) {
     const struct receiver receiver = {.callback = callback, .user = user};
     const fm_status status = check_callback(callback, error);
     return status == FM_OK ? accept(engine, input, options, &receiver, true, ticket, error) : status;
 }
 
 fm_status fm_try_submit(fm_engine *engine, const fm_input *input, const fm_call_options *options, fm_callback callback,
-                        void *user, fm_ticket *ticket, fm_error *error)
-{
+                        void *user, fm_ticket *ticket, fm_error *error) {
     const struct receiver receiver = {.callback = callback, .user = user};
     const fm_status status = check_callback(callback, error);
     return status == FM_OK ? accept(engine, input, options, &receiver, false, ticket, error) : status;
 }
 
-fm_status fm_cancel(fm_engine *engine, fm_ticket ticket)
-{
+fm_status fm_cancel(fm_engine *engine, fm_ticket ticket) {
     fm_status status = FM_NOT_FOUND;
     fm_mutex_lock(&engine->mutex);
     for (int i = 0; ticket && i < engine->settings.queue_depth; i++)
@@ -159,8 +158,7 @@ fm_status fm_cancel(fm_engine *engine, fm_ticket ticket)
     return status;
 }
 
-void fm_drain(fm_engine *engine)
-{
+void fm_drain(fm_engine *engine) {
     fm_mutex_lock(&engine->mutex);
     while (engine->in_flight > 0)
         fm_cond_wait(&engine->drained, &engine->mutex);
@@ -169,8 +167,7 @@ void fm_drain(fm_engine *engine)
 
 /* ---- synchronous calls */
 
-static void waiter_finish(struct waiter *waiter)
-{
+static void waiter_finish(struct waiter *waiter) {
     fm_mutex_lock(&waiter->mutex);
     while (waiter->remaining > 0)
         fm_cond_wait(&waiter->done, &waiter->mutex);
@@ -180,8 +177,7 @@ static void waiter_finish(struct waiter *waiter)
 }
 
 /* An image that was not accepted still gets its result, holding why. */
-static fm_status refused_result(fm_engine *engine, const fm_error *why, fm_result **result, fm_error *error)
-{
+static fm_status refused_result(fm_engine *engine, const fm_error *why, fm_result **result, fm_error *error) {
     *result = fm_result_take(engine->results);
     if (!*result)
         return fm_fail(error, FM_OUT_OF_MEMORY, "no memory for a result");
@@ -190,12 +186,12 @@ static fm_status refused_result(fm_engine *engine, const fm_error *why, fm_resul
 }
 
 fm_status fm_analyze_batch(fm_engine *engine, const fm_input *inputs, size_t count, const fm_call_options *options,
-                           fm_result **results, fm_error *error)
-{
+                           fm_result **results, fm_error *error) {
     struct waiter waiter = {.remaining = count, .results = results};
     fm_status status = FM_OK;
     if (count && (!inputs || !results))
-        return fm_fail(error, FM_INVALID_ARGUMENT, "a batch of %zu images without inputs or without room for results", count);
+        return fm_fail(error, FM_INVALID_ARGUMENT, "a batch of %zu images without inputs or without room for results",
+                       count);
     if (count)
         memset(results, 0, count * sizeof *results);
     fm_mutex_init(&waiter.mutex);
@@ -219,8 +215,7 @@ fm_status fm_analyze_batch(fm_engine *engine, const fm_input *inputs, size_t cou
 }
 
 fm_status fm_analyze(fm_engine *engine, const fm_input *input, const fm_call_options *options, fm_result **result,
-                     fm_error *error)
-{
+                     fm_error *error) {
     fm_status status = fm_analyze_batch(engine, input, 1, options, result, error);
     if (status == FM_OK && fm_result_status(*result) != FM_OK)
         status = fm_fail(error, fm_result_status(*result), "%s", fm_result_message(*result));

@@ -15,35 +15,35 @@ enum model_task { MODEL_NONE = 0, MODEL_DETECTION = 1, MODEL_RECOGNITION = 2 };
 
 /* A detector's heads, as SCRFD has them. Index into the graph's outputs; landmarks -1 when absent. */
 struct detector_recipe {
-    int heads;                  /* 3 or 5 */
+    int heads; /* 3 or 5 */
     int strides[FM_MAX_HEADS];
     int score_output[FM_MAX_HEADS], box_output[FM_MAX_HEADS], landmark_output[FM_MAX_HEADS];
-    int anchors;                /* per cell */
-    bool interleaved;           /* rows of a batch run cell, image, anchor (RECIPES D25); false: image, cell, anchor */
-    int fixed_width, fixed_height; /* 0: dynamic */
+    int anchors;      /* per cell */
+    bool interleaved; /* rows of a batch run cell, image, anchor (RECIPES D25); false: image, cell, anchor */
+    int fixed_width, fixed_height;  /* 0: dynamic */
     float threshold, nms_threshold; /* 0.5, 0.4 */
     bool nms_plus_one;
 };
 
 struct recogniser_recipe {
-    int side;           /* 112 */
-    int size;           /* values per embedding; 0 when the graph does not say */
+    int side;                    /* 112 */
+    int size;                    /* values per embedding; 0 when the graph does not say */
     float template_points[5][2]; /* of that side */
 };
 
 struct model {
     enum model_task task;
     const struct model_family *family;
-    char file[256];   /* name inside the pack */
+    char file[256]; /* name inside the pack */
     char path[4096];
     char sha256[65];
-    struct buffer bytes;         /* the file as it is */
+    struct buffer bytes; /* the file as it is */
     struct pixel_recipe pixels;
     struct detector_recipe detector;
     struct recogniser_recipe recogniser;
-    bool batch_fixed;            /* the graph says batch 1 */
-    bool batch_possible;         /* one image per run is not the end: as stored, or after fm_model_build makes it so */
-    char batch_note[256];        /* why not, when not */
+    bool batch_fixed;     /* the graph says batch 1 */
+    bool batch_possible;  /* one image per run is not the end: as stored, or after fm_model_build makes it so */
+    char batch_note[256]; /* why not, when not */
 };
 
 /* A row of the family table. `match` looks at shapes only; `describe` fills the recipe. */
@@ -62,22 +62,24 @@ struct pack {
     char notes[2048];              /* files that were not used, and why */
 };
 
-/* Where a pack is: `wanted` as a path or a name (data folder's packs, then ~/.insightface/models/NAME), or NULL: FM_PACK, an
-   installed one. `source` is who named it, for `reason`. */
+/* Where a pack is: `wanted` as a path or a name (data folder's packs, then ~/.insightface/models/NAME), or NULL:
+   FM_PACK, an installed one. `source` is who named it, for `reason`. */
 FM_MUST_USE fm_status fm_pack_find(const char *wanted, const char *source, char *path, size_t path_size, char *reason,
                                    size_t reason_size, fm_error *error);
 /* Open: files in name order, the first of each task wins; one .onnx file is a pack too. FM_NOT_FOUND, FM_BAD_MODEL. */
-FM_MUST_USE fm_status fm_pack_open(const char *path, const char *reason, struct logger *logger, struct pack **pack, fm_error *error);
+FM_MUST_USE fm_status fm_pack_open(const char *path, const char *reason, struct logger *logger, struct pack **pack,
+                                   fm_error *error);
 void fm_pack_close(struct pack *pack);
 
 /* The bytes a provider opens. */
 struct model_build {
-    bool batch;     /* input's first dimension symbolic */
-    bool take_bytes; /* u8 pixels in, cast and normalisation inside */
-    bool split_prelu; /* fm_graph_split_prelu, for providers whose PRelu is slow */
+    bool batch;        /* input's first dimension symbolic */
+    bool take_bytes;   /* u8 pixels in, cast and normalisation inside */
+    bool split_prelu;  /* fm_graph_split_prelu, for providers whose PRelu is slow */
     int width, height; /* fix the spatial size; 0: leave */
 };
-FM_MUST_USE fm_status fm_model_build(const struct model *model, const struct model_build *build, struct buffer *bytes, fm_error *error);
+FM_MUST_USE fm_status fm_model_build(const struct model *model, const struct model_build *build, struct buffer *bytes,
+                                     fm_error *error);
 
 /* Digest of RECIPES versions, model bytes, precision and decode mode into 64 hex digits. */
 void fm_pack_id(const struct pack *pack, const char *precision, const char *decode_mode, char hex[65]);

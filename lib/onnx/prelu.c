@@ -1,7 +1,8 @@
 /* PRelu: spelled with operators that a runtime's fast layouts know. For slopes a <= 1,
        prelu(x) = max(x, a x) = relu((1 - a) x) + a x,
-   and a product per channel is a depthwise 1x1 convolution. ONNX Runtime's CPU provider keeps all of that in its blocked
-   layout and fuses relu and sum into the convolutions; its own PRelu leaves the layout and takes half of ArcFace's time. */
+   and a product per channel is a depthwise 1x1 convolution. ONNX Runtime's CPU provider keeps all of that in its
+   blocked layout and fuses relu and sum into the convolutions; its own PRelu leaves the layout and takes half of
+   ArcFace's time. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,8 @@ static bool read_float(const FmOnnx__Tensor *tensor, size_t index, float *value)
         return true;
     }
     const uint8_t *bytes = tensor->raw_data.data + index * 4;
-    const uint32_t bits = (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+    const uint32_t bits =
+        (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
     memcpy(value, &bits, sizeof bits);
     return index * 4 + 4 <= tensor->raw_data.len;
 }
@@ -57,8 +59,8 @@ static bool read_slopes(const struct graph *graph, const FmOnnx__Node *node, str
 }
 
 /* Append Constant weights and the depthwise convolution output = weights * input. */
-static fm_status add_product(struct graph *graph, const char *input, const char *output, const float *weights, int64_t channels,
-                             fm_error *error) {
+static fm_status add_product(struct graph *graph, const char *input, const char *output, const float *weights,
+                             int64_t channels, fm_error *error) {
     static const int64_t one_by_one[2] = {1, 1};
     const int64_t dims[4] = {channels, 1, 1, 1};
     char constant[280], inputs[600];
@@ -100,7 +102,8 @@ static fm_status replace_node(struct graph *graph, size_t position, const struct
     FmOnnx__Graph *body = graph->model->graph;
     FmOnnx__Node *old = body->node[position];
     char input[256], output[256];
-    if (strlen(old->input[0]) >= 200 || strlen(old->output[0]) >= 200 || strpbrk(old->input[0], " ") || strpbrk(old->output[0], " ")) {
+    if (strlen(old->input[0]) >= 200 || strlen(old->output[0]) >= 200 || strpbrk(old->input[0], " ") ||
+        strpbrk(old->output[0], " ")) {
         return FM_UNSUPPORTED;
     }
     snprintf(input, sizeof input, "%s", old->input[0]);
@@ -119,14 +122,16 @@ static fm_status replace_node(struct graph *graph, size_t position, const struct
     /* Into the old place, so that the nodes stay in topological order. */
     FmOnnx__Node *steps[STEPS];
     memcpy(steps, body->node + body->n_node - STEPS, sizeof steps);
-    memmove(body->node + position + STEPS, body->node + position, (body->n_node - STEPS - position) * sizeof *body->node);
+    memmove(body->node + position + STEPS, body->node + position,
+            (body->n_node - STEPS - position) * sizeof *body->node);
     memcpy(body->node + position, steps, sizeof steps);
     return fm_names_build(graph, error);
 }
 
 fm_status fm_graph_split_prelu(struct graph *graph, size_t *count, fm_error *error) {
     struct slopes *slopes = fm_alloc(sizeof *slopes);
-    fm_status status = slopes != NULL ? FM_OK : fm_fail(error, FM_OUT_OF_MEMORY, "no memory to edit the model '%s'", graph->label);
+    fm_status status =
+        slopes != NULL ? FM_OK : fm_fail(error, FM_OUT_OF_MEMORY, "no memory to edit the model '%s'", graph->label);
     *count = 0;
     for (size_t i = 0; status == FM_OK && i < graph->model->graph->n_node; i++) {
         if (fm_graph_opset(graph) < 7 || !read_slopes(graph, graph->model->graph->node[i], slopes)) {

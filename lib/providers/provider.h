@@ -27,7 +27,7 @@ struct session_request {
     const char *purpose;  /* "detection", "recognition", "deepfake": selects defaults */
     const uint8_t *bytes; /* the ONNX file; only read during open */
     size_t size;
-    bool strict;          /* audit: every node must run on this provider */
+    bool strict; /* audit: every node must run on this provider */
     /* A typical input, for the audit and warm-up: dims with batch 1. */
     enum dtype input_dtype;
     int input_rank;
@@ -43,15 +43,15 @@ struct provider_probe {
 #define FM_MAX_OUTPUTS 32
 
 struct provider {
-    const char *name; /* "ort:cpu" */
-    bool host_compute; /* its networks use this machine's cores: takes from the CPU budget */
-    bool prefer_bytes; /* u8 input is no slower (measured: docs/PERF_LOG.md) */
+    const char *name;              /* "ort:cpu" */
+    bool host_compute;             /* its networks use this machine's cores: takes from the CPU budget */
+    bool prefer_bytes;             /* u8 input is no slower (measured: docs/PERF_LOG.md) */
     int detect_batch, embed_batch; /* per run, by table */
     int lanes;                     /* runs at a time; 0: one per thread of the budget */
     bool listed_in_auto;
-    bool split_prelu;              /* its PRelu is slow: give it the graph in other words (fm_graph_split_prelu) */
-    bool session_per_lane;         /* a session serialises its callers: every lane opens its own */
-    bool fixed_shapes;             /* open one session per input size, its dimensions fixed in the graph */
+    bool split_prelu;      /* its PRelu is slow: give it the graph in other words (fm_graph_split_prelu) */
+    bool session_per_lane; /* a session serialises its callers: every lane opens its own */
+    bool fixed_shapes;     /* open one session per input size, its dimensions fixed in the graph */
     /* Can it be opened here? Cheap: loads libraries, opens no model. */
     void (*probe)(const struct runtime_options *options, struct provider_probe *probe);
     fm_status (*open)(const struct runtime_options *options, const struct session_request *request,

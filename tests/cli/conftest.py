@@ -94,8 +94,15 @@ def make_pack(tmp_path_factory):
     return make
 
 
+@pytest.fixture(scope="session")
+def png_support():
+    done = subprocess.run([PROGRAM, "version", "--format", "jsonl"], stdout=subprocess.PIPE, timeout=60)
+    if "png" not in json.loads(done.stdout)["decoders"].split(","):
+        pytest.skip("this build reads no PNG, which the tests' pictures are (FM_WITH_PNG)")
+
+
 @pytest.fixture
-def working(tmp_path, runtime, make_pack):
+def working(tmp_path, runtime, make_pack, png_support):
     """With a runtime and the `stock` pack, named by FM_PACK."""
     home = tmp_path / "home"
     home.mkdir(exist_ok=True)

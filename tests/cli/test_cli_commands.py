@@ -190,6 +190,16 @@ def test_validate_fails_with_4(working, folder, make_pack):
     assert "FAIL" in working("validate", "ort:cpu", "det-threshold=0.85", "--images", folder, "--format", "table", code=4).out
 
 
+def test_validate_sets_faces_at_the_threshold_apart(working, tmp_path):
+    """0.001 is what rounding can do, 0.004 is another answer."""
+    squares = [Square(32, 0, 5, 5), Square(32, 0, 14, 14, 225)]
+    (tmp_path / "a.png").write_bytes(png(squares))
+    for above, code, apart, missing in ((0.001, 0, 1, 0), (0.004, 4, 0, 1)):
+        side = "det-threshold=%.6f" % (squares[1].score + above)
+        verdict = last(working("validate", "ort:cpu", side, "--images", tmp_path / "a.png", code=code))
+        assert (verdict["apart_at_threshold"], verdict["missing_in_b"], verdict["compared"]) == (apart, missing, 1)
+
+
 def test_validate_limits(working, folder):
     """A limit that nothing can meet fails; nothing to compare fails."""
     verdict = last(working("validate", "ort:cpu", "ort:cpu", "--images", folder, "--limit-cosine", 1, code=4))
@@ -217,4 +227,7 @@ def test_validate_real_recogniser_against_its_quantised_twin(working, shared, tm
     verdict = last(working("validate", "pack=%s/fp32" % tmp_path, "pack=%s/int8" % tmp_path, "--provider", "ort:cpu", "--images", picture,
                            code=4))
     assert verdict["verdict"] == "fail" and verdict["crops_over_limit"] == 6 and verdict["missing_in_b"] == 0
-    assert last(working("validate", "ort:cpu", "batch=1", "--pack", tmp_path / "fp32", "--images", picture))["verdict"] == "pass"
+    several = os.path.join(shared, "images", "photos", "selfie-many-people.jpg")  # expected/README.md: faces with a rival
+    verdict = last(working("validate", "ort:cpu", "batch=1", "--pack", tmp_path / "fp32", "--images", picture, "--images", several))
+    assert verdict["verdict"] == "pass" and verdict["images"] == 2
+    assert verdict["apart_rivals"] > 0 and verdict["compared"] + verdict["apart_rivals"] == verdict["faces_a"] == 12

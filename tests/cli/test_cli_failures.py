@@ -103,7 +103,7 @@ def test_interrupt_finishes_what_is_in_flight(working, folder, tmp_path, number)
     assert process.wait(timeout=60) == 128 + number
     lines = part.read_text().splitlines()
     assert not out.exists() and 20 <= len(lines) < 1020 and all("faces" in json.loads(line) for line in lines)
-    assert "interrupted" in err.splitlines()[-1]
+    assert "interrupted" in err.splitlines()[-1] and str(part) in err
     assert json.loads((tmp_path / "s.json").read_text())["interrupted"] is True
 
 

@@ -14,8 +14,7 @@
 
 /* ---- pictures */
 
-struct test_image test_image_make(int width, int height, uint32_t seed)
-{
+struct test_image test_image_make(int width, int height, uint32_t seed) {
     struct test_image image = {.width = width, .height = height};
     const int s = (int)(seed % 1000u);
     image.squares[0] = (struct maker_square){8, s % 2, 4 + s % 9, 2 + s % 5, 225 + s % 20};
@@ -28,15 +27,16 @@ struct test_image test_image_make(int width, int height, uint32_t seed)
     return image;
 }
 
-void test_image_free(struct test_image *image)
-{
+void test_image_free(struct test_image *image) {
     free(image->rgb);
     image->rgb = NULL;
 }
 
-fm_pixels test_image_pixels(const struct test_image *image)
-{
-    return (fm_pixels){.struct_size = sizeof(fm_pixels), .data = image->rgb, .width = image->width, .height = image->height,
+fm_pixels test_image_pixels(const struct test_image *image) {
+    return (fm_pixels){.struct_size = sizeof(fm_pixels),
+                       .data = image->rgb,
+                       .width = image->width,
+                       .height = image->height,
                        .stride = (size_t)image->width * 3};
 }
 
@@ -45,8 +45,7 @@ fm_pixels test_image_pixels(const struct test_image *image)
 static char packs_root[OS_PATH_SIZE];
 static char packs_path[OS_PATH_SIZE];
 
-const char *test_pack(const char *name)
-{
+const char *test_pack(const char *name) {
     fm_error error = {0};
     if (!packs_root[0])
         assert_true(fm_temporary_folder(packs_root, sizeof packs_root));
@@ -56,21 +55,18 @@ const char *test_pack(const char *name)
     return packs_path;
 }
 
-void test_packs_remove(void)
-{
+void test_packs_remove(void) {
     if (packs_root[0])
         fm_folder_remove(packs_root);
     packs_root[0] = 0;
 }
 
-static void note_available(const fm_provider_info *info, void *user)
-{
+static void note_available(const fm_provider_info *info, void *user) {
     if (strcmp(info->name, "ort:cpu") == 0)
         *(bool *)user = info->available;
 }
 
-bool test_has_runtime(void)
-{
+bool test_has_runtime(void) {
     bool available = false;
     fm_providers_visit(NULL, note_available, &available);
     if (!available)
@@ -80,8 +76,7 @@ bool test_has_runtime(void)
 
 /* ---- checks */
 
-static float largest_difference(const struct maker_face *want, const fm_face *have)
-{
+static float largest_difference(const struct maker_face *want, const fm_face *have) {
     float worst = 0;
     for (int i = 0; i < 4; i++)
         worst = fmaxf(worst, fabsf(want->box[i] - have->box[i]));
@@ -91,8 +86,7 @@ static float largest_difference(const struct maker_face *want, const fm_face *ha
     return worst;
 }
 
-void test_check_faces(const struct test_image *image, const fm_result *result)
-{
+void test_check_faces(const struct test_image *image, const fm_result *result) {
     assert_int_equal(fm_result_face_count(result), TEST_SQUARES);
     for (int i = 0; i < TEST_SQUARES; i++) {
         struct maker_face want;
@@ -113,8 +107,7 @@ void test_check_faces(const struct test_image *image, const fm_result *result)
         assert_true(fm_result_face(result, k - 1)->score >= fm_result_face(result, k)->score);
 }
 
-void test_same_faces(const fm_result *a, const fm_result *b)
-{
+void test_same_faces(const fm_result *a, const fm_result *b) {
     assert_int_equal(fm_result_status(a), fm_result_status(b));
     assert_int_equal(fm_result_face_count(a), fm_result_face_count(b));
     for (size_t i = 0; i < fm_result_face_count(a); i++) {

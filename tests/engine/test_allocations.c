@@ -1,5 +1,6 @@
-/* A warm engine allocates nothing of its own per image. The linker sends this program's and the static library's calls of the
-   allocator here to be counted; codecs and runtime are shared libraries and are not counted (stated apart in docs/PERF_LOG.md). */
+/* A warm engine allocates nothing of its own per image. The linker sends this program's and the static library's calls
+   of the allocator here to be counted; codecs and runtime are shared libraries and are not counted (stated apart in
+   docs/PERF_LOG.md). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -28,38 +29,32 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size);
 int __wrap_posix_memalign(void **block, size_t alignment, size_t size);
 char *__wrap_strdup(const char *text);
 
-void *__wrap_malloc(size_t size)
-{
+void *__wrap_malloc(size_t size) {
     atomic_fetch_add(&allocations, 1);
     return __real_malloc(size);
 }
 
-void *__wrap_calloc(size_t count, size_t size)
-{
+void *__wrap_calloc(size_t count, size_t size) {
     atomic_fetch_add(&allocations, 1);
     return __real_calloc(count, size);
 }
 
-void *__wrap_realloc(void *block, size_t size)
-{
+void *__wrap_realloc(void *block, size_t size) {
     atomic_fetch_add(&allocations, 1);
     return __real_realloc(block, size);
 }
 
-void *__wrap_aligned_alloc(size_t alignment, size_t size)
-{
+void *__wrap_aligned_alloc(size_t alignment, size_t size) {
     atomic_fetch_add(&allocations, 1);
     return __real_aligned_alloc(alignment, size);
 }
 
-int __wrap_posix_memalign(void **block, size_t alignment, size_t size)
-{
+int __wrap_posix_memalign(void **block, size_t alignment, size_t size) {
     atomic_fetch_add(&allocations, 1);
     return __real_posix_memalign(block, alignment, size);
 }
 
-char *__wrap_strdup(const char *text)
-{
+char *__wrap_strdup(const char *text) {
     atomic_fetch_add(&allocations, 1);
     return __real_strdup(text);
 }
@@ -75,8 +70,7 @@ struct pictures {
     fm_input largest[IMAGES * FORMS]; /* the tallest picture only */
 };
 
-static void pictures_make(struct pictures *all)
-{
+static void pictures_make(struct pictures *all) {
     fm_error error = {0};
     memset(all, 0, sizeof *all);
     for (int i = 0; i < IMAGES; i++) {
@@ -92,14 +86,12 @@ static void pictures_make(struct pictures *all)
     }
 }
 
-static void pictures_fill_largest(struct pictures *all)
-{
+static void pictures_fill_largest(struct pictures *all) {
     for (int i = 0; i < IMAGES * FORMS; i++)
         all->largest[i] = all->inputs[(IMAGES - 1) * FORMS + i % FORMS];
 }
 
-static void pictures_free(struct pictures *all)
-{
+static void pictures_free(struct pictures *all) {
     for (int i = 0; i < IMAGES; i++) {
         test_image_free(&all->images[i]);
         fm_buffer_reset(&all->files[2 * i]);
@@ -107,8 +99,7 @@ static void pictures_free(struct pictures *all)
     }
 }
 
-static long pass(fm_engine *engine, const fm_input *inputs, const fm_call_options *options)
-{
+static long pass(fm_engine *engine, const fm_input *inputs, const fm_call_options *options) {
     fm_result *results[IMAGES * FORMS];
     const long before = atomic_load(&allocations);
     assert_int_equal(fm_analyze_batch(engine, inputs, IMAGES * FORMS, options, results, NULL), FM_OK);
@@ -122,8 +113,7 @@ static long pass(fm_engine *engine, const fm_input *inputs, const fm_call_option
     return atomic_load(&allocations) - before;
 }
 
-static void warm_engine_allocates_nothing(void **state)
-{
+static void warm_engine_allocates_nothing(void **state) {
     (void)state;
     static struct pictures all;
     fm_engine *engine = NULL;
@@ -132,8 +122,8 @@ static void warm_engine_allocates_nothing(void **state)
         skip();
     pictures_make(&all);
     pictures_fill_largest(&all);
-    const fm_engine_options options = {.struct_size = sizeof options, .pack = test_pack("stock"), .providers = "ort:cpu", .threads = 2,
-                                       .batch = 2};
+    const fm_engine_options options = {
+        .struct_size = sizeof options, .pack = test_pack("stock"), .providers = "ort:cpu", .threads = 2, .batch = 2};
     const fm_call_options calls[] = {{.struct_size = sizeof calls[0]},
                                      {.struct_size = sizeof calls[0], .det_sizes = {128, 640}},
                                      {.struct_size = sizeof calls[0], .keep_pixels = true}};
@@ -147,15 +137,15 @@ static void warm_engine_allocates_nothing(void **state)
         long warm = 0;
         for (int round = 0; round < 5; round++)
             warm += pass(engine, all.inputs, &calls[k]);
-        print_message("call %d: %ld allocations in the first pass, %ld in five warm passes of %d images\n", k, first, warm, IMAGES * FORMS);
+        print_message("call %d: %ld allocations in the first pass, %ld in five warm passes of %d images\n", k, first,
+                      warm, IMAGES * FORMS);
         assert_int_equal(warm, 0);
     }
     fm_engine_close(engine);
     pictures_free(&all);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(warm_engine_allocates_nothing)};
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     test_packs_remove();

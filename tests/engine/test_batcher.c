@@ -19,8 +19,8 @@
 /* ---- a provider whose network copies the first pixel of each image into its row */
 
 struct session {
-    int fits;    /* images that fit into its memory at once */
-    bool mixes;  /* answers every image with the first one's */
+    int fits;   /* images that fit into its memory at once */
+    bool mixes; /* answers every image with the first one's */
 };
 
 struct run {
@@ -32,9 +32,8 @@ struct run {
 static struct session fake = {.fits = MOST};
 static atomic_int running, most_running, runs;
 
-static fm_status fake_open(const struct runtime_options *options, const struct session_request *request, struct session **session,
-                           fm_error *error)
-{
+static fm_status fake_open(const struct runtime_options *options, const struct session_request *request,
+                           struct session **session, fm_error *error) {
     (void)options;
     (void)request;
     (void)error;
@@ -42,25 +41,21 @@ static fm_status fake_open(const struct runtime_options *options, const struct s
     return FM_OK;
 }
 
-static void fake_close(struct session *session)
-{
+static void fake_close(struct session *session) {
     (void)session;
 }
 
-static const char *fake_detail(const struct session *session)
-{
+static const char *fake_detail(const struct session *session) {
     (void)session;
     return "fake";
 }
 
-static size_t fake_outputs(const struct session *session)
-{
+static size_t fake_outputs(const struct session *session) {
     (void)session;
     return 1;
 }
 
-static fm_status fake_run_open(struct session *session, struct run **run, fm_error *error)
-{
+static fm_status fake_run_open(struct session *session, struct run **run, fm_error *error) {
     (void)error;
     *run = calloc(1, sizeof **run);
     assert_non_null(*run);
@@ -68,21 +63,18 @@ static fm_status fake_run_open(struct session *session, struct run **run, fm_err
     return FM_OK;
 }
 
-static void fake_run_close(struct run *run)
-{
+static void fake_run_close(struct run *run) {
     free(run);
 }
 
-static fm_status fake_submit(struct run *run, const struct tensor *input, fm_error *error)
-{
+static fm_status fake_submit(struct run *run, const struct tensor *input, fm_error *error) {
     if (input->dims[0] > run->session->fits)
         return fm_fail(error, FM_OUT_OF_MEMORY, "no room for %d images", (int)input->dims[0]);
     run->input = *input;
     return FM_OK;
 }
 
-static fm_status fake_wait(struct run *run, struct tensor *outputs, fm_error *error)
-{
+static fm_status fake_wait(struct run *run, struct tensor *outputs, fm_error *error) {
     (void)error;
     const int now = atomic_fetch_add(&running, 1) + 1;
     int most = atomic_load(&most_running);
@@ -101,9 +93,17 @@ static fm_status fake_wait(struct run *run, struct tensor *outputs, fm_error *er
     return FM_OK;
 }
 
-static const struct provider provider = {.name = "fake", .host_compute = true, .detect_batch = 1, .embed_batch = 1, .open = fake_open,
-                                         .close = fake_close, .detail = fake_detail, .output_count = fake_outputs,
-                                         .run_open = fake_run_open, .run_close = fake_run_close, .submit = fake_submit,
+static const struct provider provider = {.name = "fake",
+                                         .host_compute = true,
+                                         .detect_batch = 1,
+                                         .embed_batch = 1,
+                                         .open = fake_open,
+                                         .close = fake_close,
+                                         .detail = fake_detail,
+                                         .output_count = fake_outputs,
+                                         .run_open = fake_run_open,
+                                         .run_close = fake_run_close,
+                                         .submit = fake_submit,
                                          .wait = fake_wait};
 
 /* ---- the network around it */
@@ -117,15 +117,13 @@ struct bench {
     struct network *network;
 };
 
-static void count_reports(fm_log_level level, const char *component, const char *message, void *user)
-{
+static void count_reports(fm_log_level level, const char *component, const char *message, void *user) {
     (void)component;
     if (level == FM_LOG_WARN && strstr(message, "out of memory"))
         atomic_fetch_add((atomic_int *)user, 1);
 }
 
-static void bench_open(struct bench *bench, int batch, int threads, int budget)
-{
+static void bench_open(struct bench *bench, int batch, int threads, int budget) {
     fm_error error = {0};
     memset(bench, 0, sizeof *bench);
     fm_logger_init(&bench->logger, FM_LOG_WARN, count_reports, &bench->reports);
@@ -134,17 +132,22 @@ static void bench_open(struct bench *bench, int batch, int threads, int budget)
     bench->budget.available = budget;
     assert_int_equal(fm_device_row(0)->open(0, CPU_SCALAR, &bench->device, &error), FM_OK);
     assert_int_equal(fm_pack_open(test_pack("stock"), "test", &bench->logger, &bench->pack, &error), FM_OK);
-    const struct network_options options = {.model = bench->pack->tasks[MODEL_RECOGNITION], .provider = &provider,
-                                            .device = bench->device, .logger = &bench->logger, .budget = &bench->budget,
-                                            .batch = batch, .threads = threads, .width = SIDE, .height = SIDE};
+    const struct network_options options = {.model = bench->pack->tasks[MODEL_RECOGNITION],
+                                            .provider = &provider,
+                                            .device = bench->device,
+                                            .logger = &bench->logger,
+                                            .budget = &bench->budget,
+                                            .batch = batch,
+                                            .threads = threads,
+                                            .width = SIDE,
+                                            .height = SIDE};
     if (fm_network_open(&options, &bench->network, &error) != FM_OK)
         fail_msg("%s", error.message);
     atomic_store(&most_running, 0);
     atomic_store(&runs, 0);
 }
 
-static void bench_close(struct bench *bench)
-{
+static void bench_close(struct bench *bench) {
     fm_network_close(bench->network);
     fm_pack_close(bench->pack);
     fm_device_row(0)->close(bench->device);
@@ -160,8 +163,7 @@ struct collector {
     atomic_int count;
 };
 
-static void collect(struct slot_owner *owner, int index, const struct slot_answer *answer)
-{
+static void collect(struct slot_owner *owner, int index, const struct slot_answer *answer) {
     struct collector *collector = (struct collector *)(void *)owner;
     collector->status[index] = answer->status;
     if (answer->status == FM_OK)
@@ -169,27 +171,26 @@ static void collect(struct slot_owner *owner, int index, const struct slot_answe
     atomic_fetch_add(&collector->count, 1);
 }
 
-static void send(struct bench *bench, struct collector *collector, int first, int count)
-{
+static void send(struct bench *bench, struct collector *collector, int first, int count) {
     struct batch *batches[MOST];
     fm_error error = {0};
     int slot = 0;
     for (int i = 0; i < count; i++) {
-        assert_int_equal(fm_network_acquire(bench->network, SIDE, SIDE, &collector->owner, first + i, &batches[i], &slot, &error), FM_OK);
+        assert_int_equal(
+            fm_network_acquire(bench->network, SIDE, SIDE, &collector->owner, first + i, &batches[i], &slot, &error),
+            FM_OK);
         ((float *)batches[i]->input.bytes)[(size_t)slot * 3 * SIDE * SIDE] = (float)(100 * (first + i));
     }
     for (int i = 0; i < count; i++)
         fm_network_commit(bench->network, batches[i]);
 }
 
-static void wait_for(struct collector *collector, int count)
-{
+static void wait_for(struct collector *collector, int count) {
     while (atomic_load(&collector->count) < count) {
     }
 }
 
-static void out_of_memory_halves_the_batch_and_is_said_once(void **state)
-{
+static void out_of_memory_halves_the_batch_and_is_said_once(void **state) {
     (void)state;
     struct bench bench;
     struct collector collector = {.owner = {collect}};
@@ -212,8 +213,7 @@ static void out_of_memory_halves_the_batch_and_is_said_once(void **state)
     bench_close(&bench);
 }
 
-static void out_of_memory_for_one_image_fails_that_image(void **state)
-{
+static void out_of_memory_for_one_image_fails_that_image(void **state) {
     (void)state;
     struct bench bench;
     struct collector collector = {.owner = {collect}};
@@ -227,8 +227,7 @@ static void out_of_memory_for_one_image_fails_that_image(void **state)
     bench_close(&bench);
 }
 
-static void mixed_images_are_noticed_at_load(void **state)
-{
+static void mixed_images_are_noticed_at_load(void **state) {
     (void)state;
     struct bench bench;
     fake = (struct session){.fits = MOST, .mixes = true};
@@ -238,8 +237,7 @@ static void mixed_images_are_noticed_at_load(void **state)
     bench_close(&bench);
 }
 
-static void networks_stay_inside_the_budget(void **state)
-{
+static void networks_stay_inside_the_budget(void **state) {
     (void)state;
     struct bench bench;
     struct collector collector = {.owner = {collect}};
@@ -253,8 +251,7 @@ static void networks_stay_inside_the_budget(void **state)
     bench_close(&bench);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(out_of_memory_halves_the_batch_and_is_said_once),
         cmocka_unit_test(out_of_memory_for_one_image_fails_that_image),

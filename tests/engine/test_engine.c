@@ -1,5 +1,6 @@
-/* Engine, through the public API and on a generated pack with known answers: order, own statuses, cancel, deadline, busy,
-   drain, trim, reports, policies. Needs a runtime library (FM_ORT_LIBRARY, or where scripts/setup.sh puts it); skips visibly without. */
+/* Engine, through the public API and on a generated pack with known answers: order, own statuses, cancel, deadline,
+   busy, drain, trim, reports, policies. Needs a runtime library (FM_ORT_LIBRARY, or where scripts/setup.sh puts it);
+   skips visibly without. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -12,8 +13,7 @@
 #include "base/os.h"
 #include "engine_support.h"
 
-static fm_engine *engine_with(const fm_engine_options *options)
-{
+static fm_engine *engine_with(const fm_engine_options *options) {
     fm_engine *engine = NULL;
     fm_error error = {0};
     if (fm_engine_open(options, &engine, &error) != FM_OK)
@@ -21,15 +21,17 @@ static fm_engine *engine_with(const fm_engine_options *options)
     return engine;
 }
 
-static fm_engine *engine_of(int threads, int batch, int queue_depth)
-{
-    const fm_engine_options options = {.struct_size = sizeof options, .pack = test_pack("stock"), .providers = "ort:cpu",
-                                       .threads = threads, .batch = batch, .queue_depth = queue_depth};
+static fm_engine *engine_of(int threads, int batch, int queue_depth) {
+    const fm_engine_options options = {.struct_size = sizeof options,
+                                       .pack = test_pack("stock"),
+                                       .providers = "ort:cpu",
+                                       .threads = threads,
+                                       .batch = batch,
+                                       .queue_depth = queue_depth};
     return engine_with(&options);
 }
 
-static int need_runtime(void **state)
-{
+static int need_runtime(void **state) {
     (void)state;
     if (!test_has_runtime())
         skip();
@@ -38,8 +40,7 @@ static int need_runtime(void **state)
 
 /* ---- one image, a batch */
 
-static void known_answer(void **state)
-{
+static void known_answer(void **state) {
     (void)need_runtime(state);
     struct test_image image = test_image_make(640, 400, 1);
     fm_engine *engine = engine_of(2, 0, 0);
@@ -60,8 +61,7 @@ static void known_answer(void **state)
     test_image_free(&image);
 }
 
-static void batch_keeps_order_and_single_failures(void **state)
-{
+static void batch_keeps_order_and_single_failures(void **state) {
     (void)need_runtime(state);
     enum { COUNT = 9 };
     struct test_image images[COUNT];
@@ -96,8 +96,7 @@ static void batch_keeps_order_and_single_failures(void **state)
     fm_engine_close(engine);
 }
 
-static void result_outlives_its_engine(void **state)
-{
+static void result_outlives_its_engine(void **state) {
     (void)need_runtime(state);
     struct test_image image = test_image_make(640, 160, 3);
     fm_engine *engine = engine_of(1, 0, 0);
@@ -124,22 +123,19 @@ struct gate {
     fm_status last;
 };
 
-static void gate_init(struct gate *gate)
-{
+static void gate_init(struct gate *gate) {
     memset(gate, 0, sizeof *gate);
     fm_mutex_init(&gate->mutex);
     fm_cond_init(&gate->changed);
 }
 
-static void gate_reset(struct gate *gate)
-{
+static void gate_reset(struct gate *gate) {
     fm_cond_reset(&gate->changed);
     fm_mutex_reset(&gate->mutex);
 }
 
 /* A callback that holds its host worker until the gate opens. */
-static void hold_worker(fm_result *result, void *user)
-{
+static void hold_worker(fm_result *result, void *user) {
     struct gate *gate = user;
     fm_mutex_lock(&gate->mutex);
     gate->inside = true;
@@ -150,8 +146,7 @@ static void hold_worker(fm_result *result, void *user)
     fm_result_free(result);
 }
 
-static void note_status(fm_result *result, void *user)
-{
+static void note_status(fm_result *result, void *user) {
     struct gate *gate = user;
     fm_mutex_lock(&gate->mutex);
     gate->last = fm_result_status(result);
@@ -160,24 +155,21 @@ static void note_status(fm_result *result, void *user)
     fm_result_free(result);
 }
 
-static void gate_wait_inside(struct gate *gate)
-{
+static void gate_wait_inside(struct gate *gate) {
     fm_mutex_lock(&gate->mutex);
     while (!gate->inside)
         fm_cond_wait(&gate->changed, &gate->mutex);
     fm_mutex_unlock(&gate->mutex);
 }
 
-static void gate_open(struct gate *gate)
-{
+static void gate_open(struct gate *gate) {
     fm_mutex_lock(&gate->mutex);
     gate->open = true;
     fm_cond_broadcast(&gate->changed);
     fm_mutex_unlock(&gate->mutex);
 }
 
-static void busy_cancel_and_deadline(void **state)
-{
+static void busy_cancel_and_deadline(void **state) {
     (void)need_runtime(state);
     struct test_image image = test_image_make(64, 64, 2);
     const fm_pixels pixels = test_image_pixels(&image);
@@ -225,14 +217,12 @@ static void busy_cancel_and_deadline(void **state)
     test_image_free(&image);
 }
 
-static void count_call(fm_result *result, void *user)
-{
+static void count_call(fm_result *result, void *user) {
     atomic_fetch_add((atomic_int *)user, 1);
     fm_result_free(result);
 }
 
-static void close_finishes_what_was_accepted(void **state)
-{
+static void close_finishes_what_was_accepted(void **state) {
     (void)need_runtime(state);
     struct test_image image = test_image_make(300, 200, 4);
     const fm_pixels pixels = test_image_pixels(&image);
@@ -251,16 +241,14 @@ struct chain {
     atomic_int left;
 };
 
-static void submit_next(fm_result *result, void *user)
-{
+static void submit_next(fm_result *result, void *user) {
     struct chain *chain = user;
     fm_result_free(result);
     if (atomic_fetch_sub(&chain->left, 1) > 1)
         assert_int_equal(fm_try_submit(chain->engine, chain->input, NULL, submit_next, chain, NULL, NULL), FM_OK);
 }
 
-static void callback_may_submit_the_next(void **state)
-{
+static void callback_may_submit_the_next(void **state) {
     (void)need_runtime(state);
     struct test_image image = test_image_make(64, 64, 5);
     const fm_pixels pixels = test_image_pixels(&image);
@@ -274,8 +262,7 @@ static void callback_may_submit_the_next(void **state)
 
 /* ---- trim, stats, reports */
 
-static void trim_unloads_and_models_return(void **state)
-{
+static void trim_unloads_and_models_return(void **state) {
     (void)need_runtime(state);
     struct test_image image = test_image_make(500, 300, 6);
     const fm_pixels pixels = test_image_pixels(&image);
@@ -307,8 +294,7 @@ static void trim_unloads_and_models_return(void **state)
     test_image_free(&image);
 }
 
-static void two_engines_side_by_side(void **state)
-{
+static void two_engines_side_by_side(void **state) {
     (void)need_runtime(state);
     struct test_image image = test_image_make(320, 240, 7);
     const fm_pixels pixels = test_image_pixels(&image);
@@ -327,8 +313,7 @@ static void two_engines_side_by_side(void **state)
     test_image_free(&image);
 }
 
-static void crops_embed_as_faces_do(void **state)
-{
+static void crops_embed_as_faces_do(void **state) {
     (void)need_runtime(state);
     struct test_image image = test_image_make(640, 320, 8);
     const fm_pixels pixels = test_image_pixels(&image);
@@ -347,7 +332,8 @@ static void crops_embed_as_faces_do(void **state)
         assert_memory_equal(embedding, face->embedding, (size_t)size * sizeof *embedding);
         assert_true(fm_similarity(embedding, face->embedding, (size_t)size) > 0.999999f);
     }
-    assert_int_equal(fm_crop_aligned(&pixels, fm_result_face(result, 0)->landmarks, 100, crop, &error), FM_INVALID_ARGUMENT);
+    assert_int_equal(fm_crop_aligned(&pixels, fm_result_face(result, 0)->landmarks, 100, crop, &error),
+                     FM_INVALID_ARGUMENT);
     free(crop);
     free(embedding);
     fm_result_free(result);
@@ -355,8 +341,7 @@ static void crops_embed_as_faces_do(void **state)
     test_image_free(&image);
 }
 
-static void call_options_override_the_engine(void **state)
-{
+static void call_options_override_the_engine(void **state) {
     (void)need_runtime(state);
     struct test_image image = test_image_make(640, 480, 9);
     const fm_pixels pixels = test_image_pixels(&image);
@@ -387,16 +372,18 @@ static void call_options_override_the_engine(void **state)
 
 /* ---- policies */
 
-static fm_status open_with(const char *providers, fm_policy policy, int device, fm_engine **engine, fm_error *error)
-{
-    const fm_engine_options options = {.struct_size = sizeof options, .pack = test_pack("stock"), .providers = providers,
-                                       .policy = policy, .device = device, .threads = 1};
+static fm_status open_with(const char *providers, fm_policy policy, int device, fm_engine **engine, fm_error *error) {
+    const fm_engine_options options = {.struct_size = sizeof options,
+                                       .pack = test_pack("stock"),
+                                       .providers = providers,
+                                       .policy = policy,
+                                       .device = device,
+                                       .threads = 1};
     *error = (fm_error){0};
     return fm_engine_open(&options, engine, error);
 }
 
-static void policies_say_what_they_did(void **state)
-{
+static void policies_say_what_they_did(void **state) {
     (void)need_runtime(state);
     fm_engine *engine = NULL;
     fm_model_info info;
@@ -418,8 +405,7 @@ static void policies_say_what_they_did(void **state)
     fm_engine_close(engine);
 }
 
-static void edges_of_the_api(void **state)
-{
+static void edges_of_the_api(void **state) {
     (void)need_runtime(state);
     fm_engine *engine = NULL;
     fm_error error = {0};
@@ -446,8 +432,7 @@ static void edges_of_the_api(void **state)
     fm_engine_close(NULL);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_answer),
         cmocka_unit_test(batch_keeps_order_and_single_failures),

@@ -12,15 +12,13 @@
 
 static char folder[OS_PATH_SIZE];
 
-static const char *path_of(const char *name)
-{
+static const char *path_of(const char *name) {
     static char path[OS_PATH_SIZE];
     assert_true(fm_path_join(path, sizeof path, folder, name));
     return path;
 }
 
-static void written_pictures_come_back(void **state)
-{
+static void written_pictures_come_back(void **state) {
     (void)state;
     struct test_image image = test_image_make(640, 160, 1);
     const fm_pixels pixels = test_image_pixels(&image);
@@ -48,8 +46,7 @@ static void written_pictures_come_back(void **state)
     test_image_free(&image);
 }
 
-static void limits_hold_before_decoding(void **state)
-{
+static void limits_hold_before_decoding(void **state) {
     (void)state;
     struct test_image image = test_image_make(640, 160, 2);
     const fm_pixels pixels = test_image_pixels(&image);
@@ -70,8 +67,7 @@ static void limits_hold_before_decoding(void **state)
     test_image_free(&image);
 }
 
-static void annotation_draws_on_a_copy(void **state)
-{
+static void annotation_draws_on_a_copy(void **state) {
     (void)state;
     struct test_image image = test_image_make(640, 400, 3);
     const fm_pixels pixels = test_image_pixels(&image);
@@ -79,7 +75,8 @@ static void annotation_draws_on_a_copy(void **state)
     fm_engine *engine = NULL;
     fm_result *result = NULL;
     fm_image *drawn = NULL;
-    const fm_engine_options options = {.struct_size = sizeof options, .pack = test_pack("stock"), .providers = "ort:cpu"};
+    const fm_engine_options options = {
+        .struct_size = sizeof options, .pack = test_pack("stock"), .providers = "ort:cpu"};
     if (!test_has_runtime())
         skip();
     assert_int_equal(fm_engine_open(&options, &engine, NULL), FM_OK);
@@ -100,13 +97,13 @@ static void annotation_draws_on_a_copy(void **state)
     test_image_free(&image);
 }
 
-static void refusals_have_words(void **state)
-{
+static void refusals_have_words(void **state) {
     (void)state;
     fm_image *image = NULL;
     fm_error error = {0};
     uint8_t crop[112 * 112 * 3];
-    const fm_pixels cuda = {.struct_size = sizeof cuda, .memory = FM_MEMORY_CUDA, .data = crop, .width = 8, .height = 8};
+    const fm_pixels cuda = {
+        .struct_size = sizeof cuda, .memory = FM_MEMORY_CUDA, .data = crop, .width = 8, .height = 8};
     fm_input input = fm_input_pixels(&cuda);
     assert_int_equal(fm_image_decode(&input, NULL, &image, &error), FM_UNSUPPORTED);
     assert_true(strlen(error.message) > 10);
@@ -124,8 +121,7 @@ static void refusals_have_words(void **state)
     assert_string_equal(fm_version(), "0.1.0");
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(written_pictures_come_back),
         cmocka_unit_test(limits_hold_before_decoding),

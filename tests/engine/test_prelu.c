@@ -1,4 +1,5 @@
-/* fm_graph_split_prelu: the same function in other words. Structure here; values through ONNX Runtime when it is there. */
+/* fm_graph_split_prelu: the same function in other words. Structure here; values through ONNX Runtime when it is there.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,8 +17,7 @@
 #define SIDE 5
 
 /* input -> PRelu(slopes) -> y -> Relu-free output; `dims` says how the slopes are declared. */
-static struct graph *prelu_graph(const float *slopes, const int64_t *dims, int rank)
-{
+static struct graph *prelu_graph(const float *slopes, const int64_t *dims, int rank) {
     struct graph *graph = NULL;
     OK(fm_graph_create("prelu", 11, &graph, NULL));
     OK(fm_graph_add_input(graph, "x", DTYPE_F32, (int64_t[]){1, CHANNELS, SIDE, SIDE}, 4, NULL));
@@ -32,8 +32,7 @@ static struct graph *prelu_graph(const float *slopes, const int64_t *dims, int r
 static const int64_t per_channel[3] = {CHANNELS, 1, 1};
 static const float gentle[CHANNELS] = {0.25f, -0.5f, 1.0f, 0.0f};
 
-static void same_name_in_the_same_place(void **state)
-{
+static void same_name_in_the_same_place(void **state) {
     (void)state;
     struct graph *graph = prelu_graph(gentle, per_channel, 3);
     size_t count = 0;
@@ -55,8 +54,7 @@ static void same_name_in_the_same_place(void **state)
     fm_graph_close(graph);
 }
 
-static void what_would_mean_something_else_stays(void **state)
-{
+static void what_would_mean_something_else_stays(void **state) {
     (void)state;
     static const float steep[CHANNELS] = {0.25f, 1.5f, 0.1f, 0.1f};
     static const float broken[CHANNELS] = {0.25f, NAN, 0.1f, 0.1f};
@@ -72,8 +70,7 @@ static void what_would_mean_something_else_stays(void **state)
 }
 
 /* Run a graph once on ort:cpu; `values` receives CHANNELS * SIDE * SIDE floats. */
-static void run_graph(const struct graph *graph, const float *input, float *values)
-{
+static void run_graph(const struct graph *graph, const float *input, float *values) {
     const struct provider *provider = fm_provider_find("ort:cpu", 7);
     const struct runtime_options runtime = {.threads = 1};
     struct buffer bytes = {0};
@@ -82,13 +79,21 @@ static void run_graph(const struct graph *graph, const float *input, float *valu
     struct tensor outputs[FM_MAX_OUTPUTS];
     fm_error error = {0};
     OK(fm_graph_write(graph, &bytes, NULL));
-    struct session_request request = {.name = "prelu", .purpose = "recognition", .bytes = bytes.bytes, .size = bytes.size,
-                                      .input_dtype = DTYPE_F32, .input_rank = 4, .input_dims = {1, CHANNELS, SIDE, SIDE}};
+    struct session_request request = {.name = "prelu",
+                                      .purpose = "recognition",
+                                      .bytes = bytes.bytes,
+                                      .size = bytes.size,
+                                      .input_dtype = DTYPE_F32,
+                                      .input_rank = 4,
+                                      .input_dims = {1, CHANNELS, SIDE, SIDE}};
     if (provider->open(&runtime, &request, &session, &error) != FM_OK)
         fail_msg("%s", error.message);
     void *copy = fm_alloc_aligned(sizeof(float) * CHANNELS * SIDE * SIDE);
     memcpy(copy, input, sizeof(float) * CHANNELS * SIDE * SIDE);
-    const struct tensor tensor = {.dtype = DTYPE_F32, .rank = 4, .dims = {1, CHANNELS, SIDE, SIDE}, .bytes = copy,
+    const struct tensor tensor = {.dtype = DTYPE_F32,
+                                  .rank = 4,
+                                  .dims = {1, CHANNELS, SIDE, SIDE},
+                                  .bytes = copy,
                                   .capacity = sizeof(float) * CHANNELS * SIDE * SIDE};
     OK(provider->run_open(session, &run, &error));
     OK(provider->submit(run, &tensor, &error));
@@ -100,8 +105,7 @@ static void run_graph(const struct graph *graph, const float *input, float *valu
     fm_buffer_reset(&bytes);
 }
 
-static void same_values(void **state)
-{
+static void same_values(void **state) {
     (void)state;
     float input[CHANNELS * SIDE * SIDE], plain[CHANNELS * SIDE * SIDE], split[CHANNELS * SIDE * SIDE];
     size_t count = 0;
@@ -125,8 +129,7 @@ static void same_values(void **state)
     fm_graph_close(graph);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_name_in_the_same_place),
         cmocka_unit_test(what_would_mean_something_else_stays),

@@ -1,5 +1,5 @@
-/* Answers do not depend on batch size, number of threads or callers, or company: the same bytes, every way. Generated packs
-   in three layouts, and the real ones of FM_SHARED/models when they are there. */
+/* Answers do not depend on batch size, number of threads or callers, or company: the same bytes, every way. Generated
+   packs in three layouts, and the real ones of FM_SHARED/models when they are there. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,8 +23,7 @@ struct album {
 };
 
 /* Sizes that differ in both directions: every slot of a batch is letterboxed differently. */
-static void album_draw(struct album *album, int count, int det_size)
-{
+static void album_draw(struct album *album, int count, int det_size) {
     memset(album, 0, sizeof *album);
     album->count = count;
     album->det_size = det_size;
@@ -38,10 +37,11 @@ static void album_draw(struct album *album, int count, int det_size)
 }
 
 /* Photographs with faces, for the real models. False when one is missing. */
-static bool album_open(struct album *album, const char *shared, int count, int det_size)
-{
-    static const char *const names[] = {"t1.jpg", "couple.jpg", "img11.jpg", "selfie-many-people.jpg", "2007_007763.jpg", "examples_two_people.jpg",
-                                        "dogs.jpg", "examples_obama.jpg"};
+static bool album_open(struct album *album, const char *shared, int count, int det_size) {
+    static const char *const names[] = {"t1.jpg",          "couple.jpg",
+                                        "img11.jpg",       "selfie-many-people.jpg",
+                                        "2007_007763.jpg", "examples_two_people.jpg",
+                                        "dogs.jpg",        "examples_obama.jpg"};
     char folder[OS_PATH_SIZE];
     memset(album, 0, sizeof *album);
     album->count = count;
@@ -49,39 +49,41 @@ static bool album_open(struct album *album, const char *shared, int count, int d
     if (!fm_path_join(folder, sizeof folder, shared, "images/photos"))
         return false;
     for (int i = 0; i < count; i++) {
-        if (!fm_path_join(album->paths[i], sizeof album->paths[i], folder, names[i]) || fm_path_kind(album->paths[i]) != OS_PATH_FILE)
+        if (!fm_path_join(album->paths[i], sizeof album->paths[i], folder, names[i]) ||
+            fm_path_kind(album->paths[i]) != OS_PATH_FILE)
             return false;
         album->inputs[i] = fm_input_file(album->paths[i]);
     }
     return true;
 }
 
-static void album_free(struct album *album)
-{
+static void album_free(struct album *album) {
     for (int i = 0; i < IMAGES; i++)
         test_image_free(&album->images[i]);
 }
 
-static fm_engine *engine_of(const char *pack, int det_size, int threads, int batch)
-{
+static fm_engine *engine_of(const char *pack, int det_size, int threads, int batch) {
     fm_engine *engine = NULL;
     fm_error error = {0};
-    const fm_engine_options options = {.struct_size = sizeof options, .pack = pack, .providers = "ort:cpu", .threads = threads,
-                                       .batch = batch, .det_sizes = {det_size}, .det_threshold = 0.3f};
+    const fm_engine_options options = {.struct_size = sizeof options,
+                                       .pack = pack,
+                                       .providers = "ort:cpu",
+                                       .threads = threads,
+                                       .batch = batch,
+                                       .det_sizes = {det_size},
+                                       .det_threshold = 0.3f};
     if (fm_engine_open(&options, &engine, &error) != FM_OK)
         fail_msg("%s: %s", pack, error.message);
     return engine;
 }
 
-static void free_results(fm_result *results[IMAGES])
-{
+static void free_results(fm_result *results[IMAGES]) {
     for (int i = 0; i < IMAGES; i++)
         fm_result_free(results[i]);
 }
 
 /* One at a time on one thread: what every other way is compared with. */
-static void answers_alone(const char *pack, const struct album *album, fm_result *results[IMAGES])
-{
+static void answers_alone(const char *pack, const struct album *album, fm_result *results[IMAGES]) {
     fm_engine *engine = engine_of(pack, album->det_size, 1, 1);
     fm_error error = {0};
     for (int i = 0; i < album->count; i++)
@@ -90,8 +92,8 @@ static void answers_alone(const char *pack, const struct album *album, fm_result
     fm_engine_close(engine);
 }
 
-static void compare_batches(const char *pack, const struct album *album, fm_result *const alone[IMAGES], int batch, int threads)
-{
+static void compare_batches(const char *pack, const struct album *album, fm_result *const alone[IMAGES], int batch,
+                            int threads) {
     fm_result *results[IMAGES] = {NULL};
     fm_engine *engine = engine_of(pack, album->det_size, threads, batch);
     assert_int_equal(fm_analyze_batch(engine, album->inputs, (size_t)album->count, NULL, results, NULL), FM_OK);
@@ -109,8 +111,7 @@ struct caller {
     fm_result *results[IMAGES];
 };
 
-static void call_in_turn(void *argument)
-{
+static void call_in_turn(void *argument) {
     struct caller *caller = argument;
     for (int i = 0; i < caller->album->count; i++) {
         const int which = (caller->first + i) % caller->album->count;
@@ -119,8 +120,7 @@ static void call_in_turn(void *argument)
     }
 }
 
-static void compare_callers(const char *pack, const struct album *album, fm_result *const alone[IMAGES], int batch)
-{
+static void compare_callers(const char *pack, const struct album *album, fm_result *const alone[IMAGES], int batch) {
     static struct caller callers[CALLERS];
     fm_engine *engine = engine_of(pack, album->det_size, 2, batch);
     memset(callers, 0, sizeof callers);
@@ -142,16 +142,14 @@ static void compare_callers(const char *pack, const struct album *album, fm_resu
     fm_engine_close(engine);
 }
 
-static size_t count_faces(fm_result *const results[IMAGES])
-{
+static size_t count_faces(fm_result *const results[IMAGES]) {
     size_t count = 0;
     for (int i = 0; i < IMAGES && results[i]; i++)
         count += fm_result_face_count(results[i]);
     return count;
 }
 
-static void compare_every_way(const char *pack, struct album *album)
-{
+static void compare_every_way(const char *pack, struct album *album) {
     fm_result *alone[IMAGES] = {NULL};
     answers_alone(pack, album, alone);
     print_message("%s: %zu faces in %d pictures\n", pack, count_faces(alone), album->count);
@@ -165,8 +163,7 @@ static void compare_every_way(const char *pack, struct album *album)
     album_free(album);
 }
 
-static void generated(const char *name, int count, int det_size)
-{
+static void generated(const char *name, int count, int det_size) {
     static struct album album;
     char pack[OS_PATH_SIZE];
     if (!test_has_runtime())
@@ -176,33 +173,28 @@ static void generated(const char *name, int count, int det_size)
     compare_every_way(pack, &album);
 }
 
-static void stock_heads(void **state)
-{
+static void stock_heads(void **state) {
     (void)state;
     generated("stock", IMAGES, 640);
 }
 
-static void batched_heads(void **state)
-{
+static void batched_heads(void **state) {
     (void)state;
     generated("batched", IMAGES, 640);
 }
 
-static void heads_of_unknown_order(void **state)
-{
+static void heads_of_unknown_order(void **state) {
     (void)state;
     generated("unknown", IMAGES, 640);
 }
 
-static void structure_of_det_10g(void **state)
-{
+static void structure_of_det_10g(void **state) {
     (void)state;
     generated("det_10g", 6, 128);
 }
 
 /* A batch of a graph whose rows are not understood must stay one image, and say so. */
-static void unknown_order_is_said(void **state)
-{
+static void unknown_order_is_said(void **state) {
     (void)state;
     fm_model_info info;
     if (!test_has_runtime())
@@ -219,8 +211,7 @@ static void unknown_order_is_said(void **state)
     fm_engine_close(engine);
 }
 
-static void batches_are_really_batches(void **state)
-{
+static void batches_are_really_batches(void **state) {
     (void)state;
     static struct album album;
     fm_result *results[IMAGES] = {NULL};
@@ -242,15 +233,14 @@ static void batches_are_really_batches(void **state)
     album_free(&album);
 }
 
-static void real_models(const char *detector, int count, int det_size)
-{
+static void real_models(const char *detector, int count, int det_size) {
     static struct album album;
     char folder[OS_PATH_SIZE], pack[OS_PATH_SIZE];
     const char *shared = fm_environment("FM_SHARED");
     if (!test_has_runtime())
         skip();
-    if (!shared || !fm_path_join(folder, sizeof folder, shared, "models") || !fm_path_join(pack, sizeof pack, folder, detector) ||
-        fm_path_kind(pack) != OS_PATH_FILE) {
+    if (!shared || !fm_path_join(folder, sizeof folder, shared, "models") ||
+        !fm_path_join(pack, sizeof pack, folder, detector) || fm_path_kind(pack) != OS_PATH_FILE) {
         print_message("skipped: FM_SHARED/models/%s is not there\n", detector);
         skip();
     }
@@ -258,24 +248,26 @@ static void real_models(const char *detector, int count, int det_size)
     compare_every_way(pack, &album);
 }
 
-static void det_500m(void **state)
-{
+static void det_500m(void **state) {
     (void)state;
     real_models("det_500m.onnx", 8, 640);
 }
 
-static void scrfd_2500m(void **state)
-{
+static void scrfd_2500m(void **state) {
     (void)state;
     real_models("scrfd_2.5g_bnkps.onnx", 5, 320);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stock_heads),          cmocka_unit_test(batched_heads),        cmocka_unit_test(heads_of_unknown_order),
-        cmocka_unit_test(structure_of_det_10g), cmocka_unit_test(unknown_order_is_said), cmocka_unit_test(batches_are_really_batches),
-        cmocka_unit_test(det_500m),             cmocka_unit_test(scrfd_2500m),
+        cmocka_unit_test(stock_heads),
+        cmocka_unit_test(batched_heads),
+        cmocka_unit_test(heads_of_unknown_order),
+        cmocka_unit_test(structure_of_det_10g),
+        cmocka_unit_test(unknown_order_is_said),
+        cmocka_unit_test(batches_are_really_batches),
+        cmocka_unit_test(det_500m),
+        cmocka_unit_test(scrfd_2500m),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     test_packs_remove();

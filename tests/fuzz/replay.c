@@ -20,8 +20,7 @@ static bool replay_file(const char *name, enum os_path_kind kind, void *user) {
     char path[4096];
     if (kind != OS_PATH_FILE)
         return true;
-    if (!fm_path_join(path, sizeof path, walk->folder, name) ||
-        fm_file_read(path, UINT64_C(1) << 30, &bytes, &error)) {
+    if (!fm_path_join(path, sizeof path, walk->folder, name) || fm_file_read(path, UINT64_C(1) << 30, &bytes, &error)) {
         printf("cannot replay %s: %s\n", name, error.message);
         walk->failed = true;
     } else {

@@ -117,25 +117,23 @@ static fm_status tensorrt_defaults(const struct ort_library *library, const stru
     return status;
 }
 
-/* num_of_threads is both the threads of the CPU plug-in and the number of requests it takes at a time, num_streams how
-   many of them run side by side: equal numbers make one thread per request, and answers independent of --threads. */
+/* One thread and one stream per session, since every lane opens its own: networks never use more threads than --threads
+   together, and answers do not depend on it. Unpinned, because OpenVINO would pin the only thread of every session to
+   the same core, where detector and recogniser then take turns (docs/PERF_LOG.md). */
+static const char openvino_config[] =
+    "{\"CPU\":{\"ENABLE_CPU_PINNING\":\"NO\",\"INFERENCE_NUM_THREADS\":\"1\",\"NUM_STREAMS\":\"1\"}}";
+
 static fm_status openvino_defaults(const struct ort_library *library, const struct runtime_options *options,
                                    const struct session_request *request, struct option_list *list, fm_error *error) {
     (void)library;
+    (void)options;
     (void)request;
-    const uint64_t threads = options->threads > 0 ? (uint64_t)options->threads : (uint64_t)fm_core_count();
     fm_status status = option_set(list, "device_type", "CPU", error);
     /* Said aloud: left to itself OpenVINO takes bfloat16 where the CPU multiplies it fast. */
     if (status == FM_OK) {
         status = option_set(list, "precision", "FP32", error);
     }
-    if (status == FM_OK) {
-        status = option_set_integer(list, "num_of_threads", threads, error);
-    }
-    if (status == FM_OK) {
-        status = option_set_integer(list, "num_streams", threads, error);
-    }
-    return status;
+    return status == FM_OK ? option_set(list, "load_config", openvino_config, error) : status;
 }
 
 /* ---------------------------------------------------------------- appending */
