@@ -9,7 +9,7 @@ build: ## the library and the program, into build/
 	cmake --preset release && cmake --build build
 run: ## set up, build and analyze drawn pictures (PACK=DIR)
 	sh scripts/run.sh $(if $(PACK),--pack $(PACK))
-test: ## everything: plain, sanitizers, includes, Python, aarch64
+test: ## everything: plain, sanitizers, fuzzers for a moment, aarch64
 	sh scripts/test.sh
 check: ## the plain build's tests only
 	cmake --preset tests && cmake --build --preset tests && ctest --preset tests

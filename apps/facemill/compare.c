@@ -17,15 +17,27 @@ static const fm_face *largest_face(const fm_result *result) {
     return largest;
 }
 
-/* The face of one side; NULL and an error record when there is none. */
-static const fm_face *side_face(struct output *output, const char *path, const fm_result *result) {
+/* The face of one side; NULL and an error record when there is none to compare, or `error` when it is the pack that
+   cannot embed such faces. */
+static const fm_face *side_face(struct output *output, const char *path, const fm_result *result, fm_error *error) {
     const fm_face *face = fm_result_status(result) ? NULL : largest_face(result);
-    if (fm_result_status(result))
+    const char *words;
+    if (face && face->embedding)
+        return face;
+    if (fm_result_status(result)) {
         fm_record_error(output, path, fm_result_status(result), fm_result_message(result));
-    else if (!face)
+    } else if (!face) {
         fm_record_error(output, path, FM_NOT_FOUND,
                         "no face was found; a lower --det-threshold or another --det-size may find one");
-    return face;
+    } else {
+        fm_error why = {0};
+        fm_status status = fm_face_unaligned(face, &words);
+        fm_fail(status == FM_UNSUPPORTED ? error : &why, status, "the largest face of '%s' has no embedding: %s", path,
+                words);
+        if (why.status)
+            fm_record_error(output, path, why.status, why.message);
+    }
+    return NULL;
 }
 
 static void add_side(struct json *json, const char *key, const char *path, const fm_result *result,
@@ -44,11 +56,13 @@ static void report(struct output *output, const char *const *paths, fm_result *c
     double similarity = (double)fm_similarity(faces[0]->embedding, faces[1]->embedding, size);
     bool same = similarity >= threshold;
     if (output->table) {
-        for (int i = 0; i < 2; i++)
-            fm_text_add(&output->text, "%c  %s: %zu faces, the largest at %.0f,%.0f to %.0f,%.0f (score %.3f)\n",
-                        'A' + i, paths[i], fm_result_face_count(results[i]), (double)faces[i]->box[0],
-                        (double)faces[i]->box[1], (double)faces[i]->box[2], (double)faces[i]->box[3],
-                        (double)faces[i]->score);
+        for (int i = 0; i < 2; i++) {
+            fm_text_add(&output->text, "%c  ", 'A' + i);
+            fm_text_add_visible(&output->text, paths[i]);
+            fm_text_add(&output->text, ": %zu faces, the largest at %.0f,%.0f to %.0f,%.0f (score %.3f)\n",
+                        fm_result_face_count(results[i]), (double)faces[i]->box[0], (double)faces[i]->box[1],
+                        (double)faces[i]->box[2], (double)faces[i]->box[3], (double)faces[i]->score);
+        }
         fm_text_add(&output->text, "similarity %.4f: %s (threshold %g)\n", similarity,
                     same ? "the same person" : "different people", threshold);
         return;
@@ -82,7 +96,9 @@ int fm_command_compare(struct program *program) {
     fm_input inputs[2] = {fm_input_file(paths[0]), fm_input_file(paths[1])};
     if (fm_output_open(&output, config, &error) || fm_analyze_batch(engine, inputs, 2, NULL, results, &error))
         goto cleanup;
-    const fm_face *faces[2] = {side_face(&output, paths[0], results[0]), side_face(&output, paths[1], results[1])};
+    const fm_face *faces[2];
+    for (int i = 0; i < 2; i++)
+        faces[i] = side_face(&output, paths[i], results[i], &error);
     if (faces[0] && faces[1])
         report(&output, paths, results, faces, fm_config_number(config, OPT_THRESHOLD));
     else

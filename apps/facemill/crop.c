@@ -3,7 +3,7 @@
 
 #include "base/os.h"
 
-#include <string.h>
+#include <stdio.h>
 
 struct crops {
     struct names names;
@@ -12,26 +12,34 @@ struct crops {
     struct arena files; /* names of the present image's crops */
 };
 
+static fm_status crop_face(struct crops *crops, const char *path, const fm_result *result, size_t index,
+                           const char **name, fm_error *error) {
+    char file[4096];
+    fm_status status =
+        fm_picture_crop(&crops->names, path, result, index, crops->size, &crops->pixels, file, sizeof file, error);
+    if (status)
+        return status;
+    *name = fm_arena_copy(&crops->files, file);
+    return *name ? FM_OK : fm_fail(error, FM_OUT_OF_MEMORY, "out of memory for the crops of '%s'", path);
+}
+
 static fm_status crop_finish(const char *path, const fm_result *result, struct record_options *record, void *user,
                              fm_error *error) {
     struct crops *crops = user;
-    size_t count = fm_result_face_count(result);
+    size_t count = fm_result_face_count(result), done = 0;
+    fm_status status = FM_OK;
     fm_arena_reset(&crops->files);
     const char **files = fm_arena_alloc(&crops->files, (count + 1) * sizeof *files);
     if (!files)
         return fm_fail(error, FM_OUT_OF_MEMORY, "out of memory for the crops of '%s'", path);
-    for (size_t i = 0; i < count; i++) {
-        char file[4096];
-        fm_status status =
-            fm_picture_crop(&crops->names, path, result, i, crops->size, &crops->pixels, file, sizeof file, error);
-        if (status)
-            return status;
-        files[i] = fm_arena_copy(&crops->files, file);
-        if (!files[i])
-            return fm_fail(error, FM_OUT_OF_MEMORY, "out of memory for the crops of '%s'", path);
+    while (done < count && !status) {
+        status = crop_face(crops, path, result, done, &files[done], error);
+        done += !status;
     }
+    while (status && done > 0)
+        remove(files[--done]); /* an image has all of its crops or an error record */
     record->crops = files;
-    return FM_OK;
+    return status;
 }
 
 int fm_command_crop(struct program *program) {

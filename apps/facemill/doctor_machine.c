@@ -8,6 +8,21 @@
 
 #define GIB (1024.0 * 1024.0 * 1024.0)
 
+/* The instruction set that an engine with these options would use. */
+static void add_kernels(struct doctor *doctor) {
+    struct engine_settings settings;
+    fm_error error = {0};
+    enum cpu_level level = CPU_SCALAR;
+    fm_status status = fm_program_settings(&settings, &doctor->program->config, &error);
+    const char *mask = settings.options.cpu_mask;
+    if (status || !fm_cpu_level_masked(mask, &level))
+        fm_doctor_add(doctor, VERDICT_BAD, "kernels", NULL, "cannot be limited to '%s'", mask ? mask : "");
+    else
+        fm_doctor_add(doctor, VERDICT_INFO, "kernels", NULL, "%s, this processor's best is %s",
+                      fm_cpu_level_name(level), fm_cpu_level_name(fm_cpu_level()));
+    fm_program_settings_reset(&settings);
+}
+
 void fm_doctor_machine(struct doctor *doctor) {
     char name[256], features[512];
     struct os_memory memory = fm_memory_figures();
@@ -17,7 +32,7 @@ void fm_doctor_machine(struct doctor *doctor) {
     fm_doctor_add(doctor, VERDICT_INFO, "facemill", NULL, "%s", fm_version());
     fm_doctor_add(doctor, VERDICT_INFO, "processor", NULL, "%s", name);
     fm_doctor_add(doctor, VERDICT_INFO, "features", NULL, "%s", features);
-    fm_doctor_add(doctor, VERDICT_INFO, "kernels", NULL, "%s", fm_cpu_level_name(fm_cpu_level()));
+    add_kernels(doctor);
     fm_doctor_add(doctor, VERDICT_INFO, "cores", NULL, "%d for this process", fm_core_count());
     fm_doctor_add(doctor, VERDICT_INFO, "memory", NULL, "%.1f GiB, %.1f GiB available", (double)memory.total / GIB,
                   (double)memory.available / GIB);

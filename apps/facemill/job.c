@@ -3,7 +3,7 @@
    on the number of inputs; slots keep their buffers from image to image. */
 #include "job.h"
 
-#include "base/os.h"
+#include "base/os_program.h"
 #include "progress.h"
 #include "sources.h"
 #include "summary.h"
@@ -19,7 +19,6 @@ struct job;
 struct slot {
     struct job *job;
     struct text path;
-    struct buffer bytes; /* standard input */
     fm_result *result;   /* NULL when the input never reached the engine */
     fm_error error;
     bool done; /* under job->mutex, like what it guards */
@@ -32,6 +31,7 @@ struct job {
     fm_engine *engine;
     struct output output;
     struct progress progress;
+    struct buffer standard_input; /* an image: read once a run at most */
     fm_call_options call;
     struct slot *slots;
     size_t capacity;
@@ -41,6 +41,8 @@ struct job {
     bool ended;        /* no further inputs */
     bool failed;       /* the writer gave up: records are dropped, inputs are not read */
     fm_error error;    /* why */
+    bool warns;        /* --quiet and --log-level allow warnings */
+    bool warned;       /* of a face without embedding */
 };
 
 /* ---- the engine's threads */
@@ -97,25 +99,34 @@ static bool submit_file(const char *path, void *user) {
     return slot != NULL;
 }
 
-static bool submit_standard_input(void *user) {
-    struct job *job = user;
-    struct slot *slot = slot_take(job, "-");
+/* All of standard input; false when interrupted. */
+static bool read_standard_input(struct job *job, struct buffer *bytes, fm_error *error) {
+    const atomic_int *interrupted = &job->program->interrupted;
     uint64_t limit = (uint64_t)fm_config_integer(&job->program->config, OPT_MAX_FILE_SIZE);
     uint8_t piece[16384];
-    size_t got;
+    fm_error why = {0};
+    for (size_t got = 1; got > 0 && !error->status;) {
+        if (fm_input_read(0, interrupted, piece, sizeof piece, &got, &why))
+            fm_fail(error, FM_IO, "cannot read standard input: %s", why.message);
+        else if (bytes->size + got > limit)
+            fm_fail(error, FM_LIMIT, "standard input is longer than --max-file-size, %llu bytes",
+                    (unsigned long long)limit);
+        else if (got && !fm_buffer_append(bytes, piece, got, 0))
+            fm_fail(error, FM_OUT_OF_MEMORY, "out of memory while reading standard input");
+    }
+    if (!error->status && bytes->size == 0)
+        fm_fail(error, FM_BAD_IMAGE, "standard input is empty; expected one encoded image");
+    return atomic_load(interrupted) == 0;
+}
+
+static bool submit_standard_input(void *user) {
+    struct job *job = user;
+    fm_error error = {0};
+    struct slot *slot = read_standard_input(job, &job->standard_input, &error) ? slot_take(job, "-") : NULL;
     if (!slot)
         return false;
-    slot->bytes.size = 0;
-    while ((got = fread(piece, 1, sizeof piece, stdin)) > 0 && !slot->error.status) {
-        if (slot->bytes.size + got > limit)
-            fm_fail(&slot->error, FM_LIMIT, "standard input is longer than --max-file-size, %llu bytes",
-                    (unsigned long long)limit);
-        else if (!fm_buffer_append(&slot->bytes, piece, got, 0))
-            fm_fail(&slot->error, FM_OUT_OF_MEMORY, "out of memory while reading standard input");
-    }
-    if (!slot->error.status && slot->bytes.size == 0)
-        fm_fail(&slot->error, FM_BAD_IMAGE, "standard input is empty; expected one encoded image");
-    fm_input input = fm_input_encoded(slot->bytes.bytes, slot->bytes.size);
+    slot->error = error;
+    fm_input input = fm_input_encoded(job->standard_input.bytes, job->standard_input.size);
     if (slot->error.status)
         slot_done(slot);
     else
@@ -163,24 +174,69 @@ static struct slot *next_done(struct job *job) {
     return NULL;
 }
 
-static void write_slot(struct job *job, struct slot *slot) {
-    struct record_options record = job->kind->record;
-    const char *path = fm_text_chars(&slot->path);
-    fm_status status = slot->result ? fm_result_status(slot->result) : slot->error.status;
-    bool write = !job->failed;
-    if (write && !status && job->kind->finish &&
-        job->kind->finish(path, slot->result, &record, job->kind->user, &job->error)) {
+/* The index of a face that has no embedding though one was asked for; -1. */
+static int face_without_embedding(const fm_result *result) {
+    for (size_t i = 0; i < fm_result_face_count(result); i++) {
+        if (!fm_result_face(result, i)->embedding)
+            return (int)i;
+    }
+    return -1;
+}
+
+static void warn_of_missing_embedding(struct job *job, const char *path, const fm_result *result) {
+    char message[4400];
+    const char *words;
+    int index = job->warned || !job->warns ? -1 : face_without_embedding(result);
+    if (index < 0)
+        return;
+    job->warned = true;
+    (void)fm_face_unaligned(fm_result_face(result, (size_t)index), &words);
+    snprintf(message, sizeof message, "%s: face %d has no embedding: %s; others like it are not reported", path,
+             index + 1, words);
+    fm_progress_log(FM_LOG_WARN, "embedding", message, &job->progress);
+}
+
+/* What the command does with a good result. A failure is this image's alone, unless nothing can be written any more. */
+static fm_status finish_slot(struct job *job, const char *path, const struct slot *slot, struct record_options *record,
+                             fm_error *error) {
+    const struct job_kind *kind = job->kind;
+    fm_status status = kind->finish ? kind->finish(path, slot->result, record, kind->user, error) : FM_OK;
+    if (status == FM_IO || status == FM_OUT_OF_MEMORY) {
+        fm_fail(&job->error, status, "%s", error->message);
         fm_mutex_lock(&job->mutex);
         job->failed = true;
         fm_mutex_unlock(&job->mutex);
-        write = false;
     }
-    if (write && slot->result)
+    return status;
+}
+
+static void write_record(struct job *job, struct slot *slot) {
+    struct record_options record = job->kind->record;
+    const char *path = fm_text_chars(&slot->path);
+    fm_status status = slot->result ? fm_result_status(slot->result) : slot->error.status;
+    const char *words = slot->result ? fm_result_message(slot->result) : slot->error.message;
+    fm_error error = {0};
+    if (!status) {
+        status = finish_slot(job, path, slot, &record, &error);
+        words = error.message;
+    }
+    if (job->failed) /* written by this thread alone */
+        return;
+    if (fm_engine_embedding_size(job->engine) == 0)
+        record.embedded = false;
+    if (status) {
+        fm_record_error(&job->output, path, status, words);
+    } else {
         fm_record_result(&job->output, path, slot->result, &record);
-    else if (write)
-        fm_record_error(&job->output, path, status, slot->error.message);
-    if (write)
-        fm_progress_add(&job->progress, slot->result ? fm_result_face_count(slot->result) : 0, status != FM_OK);
+        if (record.embedded)
+            warn_of_missing_embedding(job, path, slot->result);
+    }
+    fm_progress_add(&job->progress, status ? 0 : fm_result_face_count(slot->result), status != FM_OK);
+}
+
+static void write_slot(struct job *job, struct slot *slot) {
+    if (!job->failed)
+        write_record(job, slot);
     fm_result_free(slot->result);
     slot->result = NULL;
 }
@@ -229,10 +285,8 @@ static bool count_failed(const char *path, const fm_error *error, void *user) {
 static uint64_t count_sources(void *user) {
     struct job *job = user;
     struct count count = {.progress = &job->progress};
-    for (size_t i = 0; i < job->sources.list_count; i++) {
-        if (strcmp(job->sources.lists[i], "-") == 0)
-            return 0; /* it can be read once only */
-    }
+    if (!fm_sources_can_be_counted(&job->sources))
+        return 0;
     fm_sources_walk(&job->sources, &(struct source_visitor){count_file, count_standard_input, count_failed, &count});
     return count.images;
 }
@@ -249,6 +303,7 @@ static fm_status job_open(struct job *job, fm_error *error) {
         settings.options.queue_depth = job->kind->keep_pixels ? QUEUE_DEPTH_PIXELS : QUEUE_DEPTH;
     settings.options.log = fm_progress_log;
     settings.options.log_user = &job->progress;
+    job->warns = !fm_config_flag(config, OPT_QUIET) && settings.options.log_level <= FM_LOG_WARN;
     /* Twice the engine's queue: it stays full while the writer is busy with one image. */
     job->capacity = (size_t)settings.options.queue_depth * (job->kind->keep_pixels ? 1 : 2);
     job->slots = fm_alloc_array(job->capacity, sizeof *job->slots);
@@ -317,11 +372,10 @@ static int job_conclude(struct job *job, uint64_t start_ns) {
 
 static void job_reset(struct job *job) {
     fm_engine_close(job->engine);
-    for (size_t i = 0; job->slots && i < job->capacity; i++) {
+    for (size_t i = 0; job->slots && i < job->capacity; i++)
         fm_text_reset(&job->slots[i].path);
-        fm_buffer_reset(&job->slots[i].bytes);
-    }
     fm_free(job->slots);
+    fm_buffer_reset(&job->standard_input);
     fm_progress_reset(&job->progress);
     fm_cond_reset(&job->ready);
     fm_cond_reset(&job->room);
@@ -329,7 +383,7 @@ static void job_reset(struct job *job) {
 }
 
 int fm_job_run(struct program *program, const struct job_kind *kind) {
-    struct job job = {.program = program, .kind = kind, .sources = fm_sources_from(&program->config)};
+    struct job job = {.program = program, .kind = kind, .sources = fm_sources_from(program)};
     int code;
     if (job.sources.path_count + job.sources.list_count == 0)
         return fm_complain_usage(&program->config,

@@ -11,8 +11,9 @@ struct job_kind {
     uint32_t compute;
     bool keep_pixels;
     struct record_options record;
-    /* Called for each good result in the order of the inputs, before its record is written; it may fill `record`. A
-       failure ends the job: a folder that cannot be written will not get better. May be NULL. */
+    /* Called for each good result in the order of the inputs, before its record is written; it may fill `record`.
+       FM_IO and FM_OUT_OF_MEMORY end the job: a folder that cannot be written will not get better. Any other failure
+       is the image's error record. May be NULL. */
     fm_status (*finish)(const char *path, const fm_result *result, struct record_options *record, void *user,
                         fm_error *error);
     void *user;

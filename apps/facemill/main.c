@@ -196,6 +196,7 @@ static int run_command(const struct command *command, int argc, char **argv) {
 
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : NULL;
+    fm_standard_streams_guard();
     if (!name || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(name ? stdout : stderr);
         return name ? EXIT_DONE : EXIT_USAGE;

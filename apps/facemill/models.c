@@ -84,10 +84,39 @@ static const char *wanted_pack(const struct config *config) {
     return config->argument_count > 1 ? config->arguments[1] : fm_config_text(config, OPT_PACK);
 }
 
+/* Options for opening the pack that was named, by whomever. */
+static fm_status pack_settings(struct engine_settings *settings, const struct config *config, fm_error *error) {
+    fm_status status = fm_program_settings(settings, config, error);
+    if (config->argument_count > 1) {
+        settings->options.pack = config->arguments[1];
+        snprintf(settings->pack_source, sizeof settings->pack_source, "the argument of 'models %s'",
+                 config->arguments[0]);
+        settings->options.pack_source = settings->pack_source;
+    }
+    return status;
+}
+
+/* fm_pack_visit; when there is no such pack, the words are those of opening it, which say who named it. */
+static fm_status visit_pack(const struct config *config, fm_model_visitor visitor, struct visit *visit, char *path,
+                            size_t path_size, fm_error *error) {
+    struct engine_settings settings;
+    fm_engine *engine = NULL;
+    fm_error unnamed = {0}, named = {0};
+    fm_status status = fm_pack_visit(wanted_pack(config), visitor, visit, path, path_size, &unnamed);
+    if (status == FM_NOT_FOUND) {
+        if (!pack_settings(&settings, config, &named))
+            (void)!fm_engine_open(&settings.options, &engine, &named); /* fails likewise; its words are in `named` */
+        fm_engine_close(engine);
+        fm_program_settings_reset(&settings);
+    }
+    const fm_error *best = named.status == FM_NOT_FOUND ? &named : &unnamed;
+    return status ? fm_fail(error, status, "%s", best->message) : FM_OK;
+}
+
 static fm_status models_show(struct program *program, struct output *output, fm_error *error) {
     struct visit visit = {.output = output};
     char path[4096] = "";
-    fm_status status = fm_pack_visit(wanted_pack(&program->config), show_file, &visit, path, sizeof path, error);
+    fm_status status = visit_pack(&program->config, show_file, &visit, path, sizeof path, error);
     if (!status && output->table)
         fm_text_add(&output->text, "%d files in %s\n", visit.files, path);
     return status;
@@ -175,13 +204,12 @@ static fm_status models_verify(struct program *program, struct output *output, b
     struct engine_settings settings;
     fm_engine *engine = NULL;
     fm_error failure = {0};
-    fm_status status = fm_pack_visit(wanted_pack(config), check_file, &visit, NULL, 0, error);
+    fm_status status = visit_pack(config, check_file, &visit, NULL, 0, error);
     if (status)
         return status;
-    status = fm_program_settings(&settings, config, error);
+    status = pack_settings(&settings, config, error);
     if (status)
         goto cleanup;
-    settings.options.pack = wanted_pack(config);
     if (fm_engine_open(&settings.options, &engine, &failure) == FM_NO_PROVIDER) {
         status = fm_fail(error, FM_NO_PROVIDER, "%s", failure.message); /* says nothing about the pack */
         goto cleanup;

@@ -4,6 +4,7 @@
 
 #include "base/os.h"
 #include "program.h"
+#include "record.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -98,13 +99,21 @@ fm_status fm_picture_annotate(struct names *names, const char *path, const fm_re
 fm_status fm_picture_crop(struct names *names, const char *path, const fm_result *result, size_t index, int size,
                           struct buffer *pixels, char *out, size_t out_size, fm_error *error) {
     fm_pixels image = fm_result_pixels(result);
+    const fm_face *face = fm_result_face(result, index);
+    const char *words;
     char suffix[32];
     if (!fm_buffer_resize(pixels, (size_t)size * (size_t)size * 3))
         return fm_fail(error, FM_OUT_OF_MEMORY, "out of memory for a crop of %d x %d", size, size);
-    fm_status status = fm_crop_aligned(&image, fm_result_face(result, index)->landmarks, size, pixels->bytes, error);
+    fm_error why = {0};
+    fm_status status = fm_crop_aligned(&image, face->landmarks, size, pixels->bytes, &why);
+    if (status == FM_INVALID_ARGUMENT) { /* the size was checked: it is the landmarks */
+        status = fm_face_unaligned(face, &words);
+        return fm_fail(error, status, "face %zu cannot be cut out: %s", index + 1, words);
+    }
+    if (status)
+        return fm_fail(error, status, "%s", why.message);
     snprintf(suffix, sizeof suffix, "face%zu.png", index + 1);
-    if (!status)
-        status = fm_names_make(names, path, suffix, out, out_size, error);
+    status = fm_names_make(names, path, suffix, out, out_size, error);
     fm_pixels crop = {.struct_size = sizeof crop, .data = pixels->bytes, .width = size, .height = size};
     return status ? status : fm_image_write(&crop, out, FM_FILE_PNG, error);
 }

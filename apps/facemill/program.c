@@ -108,6 +108,7 @@ static fm_status add_provider_options(struct engine_settings *settings, const st
 fm_status fm_program_settings(struct engine_settings *settings, const struct config *config, fm_error *error) {
     *settings = (struct engine_settings){.arena = {.limit = (size_t)4 << 20}};
     fm_engine_options *options = &settings->options;
+    settings->limits = fm_program_limits(config);
     const char *device = fm_config_text(config, OPT_DEVICE);
     *options = (fm_engine_options){
         .struct_size = sizeof *options,
@@ -123,7 +124,7 @@ fm_status fm_program_settings(struct engine_settings *settings, const struct con
         .max_faces = (int)fm_config_integer(config, OPT_MAX_FACES),
         .face_metric = fm_config_is(config, OPT_FACE_METRIC, "area") ? FM_METRIC_AREA : FM_METRIC_CENTRE,
         .min_face = (float)fm_config_number(config, OPT_MIN_FACE),
-        .limits = fm_program_limits(config),
+        .limits = &settings->limits,
         .queue_depth = (int)fm_config_integer(config, OPT_QUEUE_DEPTH),
         .log_level = log_level(config),
         .cpu_mask = fm_config_text(config, OPT_CPU_MASK),

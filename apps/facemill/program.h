@@ -44,6 +44,7 @@ int fm_complain_usage(const struct config *config, const char *format, ...) __at
 /* Engine options out of a config, with the storage they point into. The config must outlive it. */
 struct engine_settings {
     fm_engine_options options;
+    fm_limits limits;
     char pack_source[64];
     struct arena arena;
 };

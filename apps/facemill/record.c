@@ -15,6 +15,30 @@ void fm_json_floats(struct json *json, const char *key, const float *values, siz
     fm_json_array_close(json);
 }
 
+void fm_text_add_visible(struct text *text, const char *string) {
+    unsigned char before = 0;
+    for (const char *at = string; *at; at++) {
+        unsigned char byte = (unsigned char)*at;
+        /* U+0080 to U+009F count as controls as well, in UTF-8 or as a byte alone */
+        bool high = byte >= 0x80 && byte < 0xA0 && (before < 0x80 || before == 0xC2);
+        if (byte < 0x20 || byte == 0x7F || high)
+            fm_text_add(text, "\\x%02X", byte);
+        else
+            fm_text_add_bytes(text, at, 1);
+        before = byte;
+    }
+}
+
+fm_status fm_face_unaligned(const fm_face *face, const char **words) {
+    bool none = true;
+    const char *ignored;
+    for (int k = 1; k < 5; k++)
+        none = none && memcmp(face->landmarks[k], face->landmarks[0], sizeof face->landmarks[0]) == 0;
+    *(words ? words : &ignored) = none ? "the pack's detector gives no landmarks to align it by"
+                                       : "its landmarks are no face's and cannot be aligned";
+    return none ? FM_UNSUPPORTED : FM_BAD_IMAGE;
+}
+
 /* Little-endian whatever the machine is. */
 static void add_base64(struct json *json, const char *key, const float *values, size_t count) {
     enum { CHUNK = 96 }; /* a multiple of 3 values: the pieces of base64 join without padding */
@@ -48,6 +72,8 @@ static void add_face(struct json *json, const fm_face *face, size_t index, const
         add_base64(json, "embedding", face->embedding, (size_t)face->embedding_size);
     if (face->embedding && options->embedded)
         fm_json_float(json, "embedding_norm", face->embedding_norm);
+    if (!face->embedding && options->embedded && options->embedding != EMBEDDING_NONE)
+        fm_json_string(json, "embedding", NULL);
     if (options->crops)
         fm_json_string(json, "crop", options->crops[index]);
     fm_json_object_close(json);
@@ -69,7 +95,11 @@ static const char *path_tail(const char *path, int width, const char **dots) {
 static void start_row(struct output *output, const char *path) {
     const char *dots = "";
     const char *tail = path_tail(path, PATH_COLUMN, &dots);
-    fm_text_add(&output->text, "%s%-*s ", dots, PATH_COLUMN - (int)strlen(dots), tail);
+    size_t start = output->text.length;
+    fm_text_add(&output->text, "%s", dots);
+    fm_text_add_visible(&output->text, tail);
+    size_t used = output->text.length - start;
+    fm_text_add(&output->text, "%*s ", used < PATH_COLUMN ? PATH_COLUMN - (int)used : 0, "");
 }
 
 void fm_record_header(struct output *output) {
@@ -97,8 +127,10 @@ static void add_rows(struct output *output, const char *path, const fm_result *r
                     (double)face->box[1], (double)face->box[2], (double)face->box[3]);
         if (face->embedding && options->embedded)
             fm_text_add(text, " %6.2f", (double)face->embedding_norm);
-        if (options->crops)
-            fm_text_add(text, "  %s", options->crops[i]);
+        if (options->crops) {
+            fm_text_add(text, "  ");
+            fm_text_add_visible(text, options->crops[i]);
+        }
         fm_text_add(text, "\n");
     }
 }
@@ -130,7 +162,9 @@ void fm_record_error(struct output *output, const char *path, fm_status status, 
     struct json *json = &output->json;
     if (output->table) {
         start_row(output, path);
-        fm_text_add(&output->text, "error: %s: %s\n", fm_status_name(status), message);
+        fm_text_add(&output->text, "error: %s: ", fm_status_name(status));
+        fm_text_add_visible(&output->text, message);
+        fm_text_add(&output->text, "\n");
         return;
     }
     fm_json_object_open(json, NULL);

@@ -8,7 +8,7 @@ enum embedding_form { EMBEDDING_NONE = 0, EMBEDDING_ARRAY = 1, EMBEDDING_BASE64 
 
 struct record_options {
     enum embedding_form embedding;
-    bool embedded;            /* embeddings were computed: their norms are shown */
+    bool embedded;            /* embeddings were computed: a face without one says so, the others have a norm */
     const char *const *crops; /* crop: the file of each face; NULL */
 };
 void fm_record_header(struct output *output);
@@ -16,6 +16,11 @@ void fm_record_header(struct output *output);
 void fm_record_result(struct output *output, const char *path, const fm_result *result,
                       const struct record_options *options);
 void fm_record_error(struct output *output, const char *path, fm_status status, const char *message);
+/* `string` as a table shows it: control characters, which would speak to the terminal, become \xNN. */
+void fm_text_add_visible(struct text *text, const char *string);
+/* Why a face cannot be aligned, and so has neither crop nor embedding: FM_UNSUPPORTED when its detector gives no
+   landmarks, FM_BAD_IMAGE when those of this face are unusable. `words` (may be NULL) are constant. */
+fm_status fm_face_unaligned(const fm_face *face, const char **words);
 /* "[x,y,...]" with the shortest digits that read back. */
 void fm_json_floats(struct json *json, const char *key, const float *values, size_t count);
 

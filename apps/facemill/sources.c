@@ -1,7 +1,7 @@
 /* Sources: walks what was named. Folders are walked depth first in the order of names, so that two runs agree. */
 #include "sources.h"
 
-#include "base/os.h"
+#include "base/os_program.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -46,8 +46,10 @@ static bool walk_folder(const char *path, const struct folder *parent, const str
 static bool visit_entry(const char *name, enum os_path_kind kind, void *user) {
     struct folder *folder = user;
     char path[PATH_SIZE];
-    bool wanted = name[0] != '.' &&
-                  ((kind == OS_PATH_FOLDER && folder->recursive) || (kind != OS_PATH_FOLDER && looks_like_image(name)));
+    /* Pipes and devices may wait for ever; what cannot even be looked at (a dangling link) is worth its error record. */
+    bool file = kind == OS_PATH_FILE || kind == OS_PATH_NONE;
+    bool wanted =
+        name[0] != '.' && ((kind == OS_PATH_FOLDER && folder->recursive) || (file && looks_like_image(name)));
     if (!wanted)
         return true;
     if (!fm_path_join(path, sizeof path, folder->path, name)) {
@@ -97,57 +99,86 @@ static bool walk_path(const char *path, const struct source_visitor *visitor, bo
     return visitor->file(path, visitor->user);
 }
 
-/* One line without its end; false at the end of the file. A line that does not fit is cut and `*cut` says so. */
-static bool read_line(FILE *file, char *line, size_t size, bool *cut) {
-    *cut = false;
-    if (!fgets(line, (int)size, file))
-        return false;
-    size_t length = strlen(line);
-    if (length + 1 == size && line[length - 1] != '\n') {
-        int next = getc(file);
-        *cut = next != '\n' && next != EOF;
-        while (next != '\n' && next != EOF)
-            next = getc(file);
+/* ---- lists */
+
+struct list {
+    const char *path;
+    FILE *file;
+    const atomic_int *interrupted;
+    char bytes[16384], line[PATH_SIZE];
+    size_t at, end;  /* bytes[at..end) are not used yet */
+    size_t length;   /* of the line; PATH_SIZE and more did not fit and were dropped */
+    fm_error error;
+};
+
+/* A byte, or EOF at the end, after a failure (list->error) and when interrupted. */
+static int next_byte(struct list *list) {
+    if (list->at == list->end) {
+        fm_error why = {0};
+        list->at = list->end = 0;
+        if (fm_input_read(fileno(list->file), list->interrupted, list->bytes, sizeof list->bytes, &list->end, &why))
+            fm_fail(&list->error, FM_IO, "cannot read list '%s': %s", list->path, why.message);
     }
-    while (length && (line[length - 1] == '\n' || line[length - 1] == '\r'))
-        line[--length] = 0;
-    return true;
+    return list->at < list->end ? (unsigned char)list->bytes[list->at++] : EOF;
+}
+
+/* One line without its end; false when there is none. */
+static bool next_line(struct list *list) {
+    int byte = next_byte(list);
+    bool any = byte != EOF;
+    for (list->length = 0; byte != '\n' && byte != EOF; byte = next_byte(list)) {
+        if (list->length < PATH_SIZE)
+            list->line[list->length] = (char)byte;
+        list->length++;
+    }
+    bool cut = list->length >= PATH_SIZE;
+    while (!cut && list->length && list->line[list->length - 1] == '\r')
+        list->length--;
+    list->line[cut ? PATH_SIZE - 1 : list->length] = 0;
+    return any && atomic_load(list->interrupted) == 0; /* half a line is no name */
+}
+
+static bool walk_line(struct list *list, const struct source_visitor *visitor, bool recursive) {
+    fm_error error = {0};
+    if (list->length >= PATH_SIZE)
+        fm_fail(&error, FM_LIMIT, "a line of list '%s' is longer than %d bytes", list->path, PATH_SIZE - 1);
+    else if (strlen(list->line) != list->length)
+        fm_fail(&error, FM_INVALID_ARGUMENT, "a line of list '%s' has a zero byte; expected one path per line",
+                list->path);
+    if (error.status)
+        return report(visitor, list->line, &error);
+    return !list->line[0] || walk_path(list->line, visitor, recursive);
 }
 
 static bool walk_list(const char *path, const struct sources *sources, const struct source_visitor *visitor) {
-    bool from_standard_input = strcmp(path, "-") == 0, going = true, cut = false;
-    FILE *file = from_standard_input ? stdin : fopen(path, "r");
-    char line[PATH_SIZE];
-    fm_error error = {0};
-    if (!file) {
-        fm_fail(&error, errno == ENOENT ? FM_NOT_FOUND : FM_IO, "cannot read list '%s': %s", path, strerror(errno));
-        return report(visitor, path, &error);
+    bool from_standard_input = strcmp(path, "-") == 0, going = true;
+    struct list list = {.path = path, .interrupted = sources->interrupted};
+    list.file = from_standard_input ? stdin : fopen(path, "r");
+    if (!list.file) {
+        fm_fail(&list.error, errno == ENOENT ? FM_NOT_FOUND : FM_IO, "cannot read list '%s': %s", path,
+                strerror(errno));
+        return report(visitor, path, &list.error);
     }
-    while (going && read_line(file, line, sizeof line, &cut)) {
-        if (cut) {
-            fm_error too_long = {0};
-            fm_fail(&too_long, FM_LIMIT, "a line of list '%s' is longer than %d bytes", path, PATH_SIZE - 1);
-            going = report(visitor, line, &too_long);
-        } else if (line[0]) {
-            going = walk_path(line, visitor, sources->recursive);
-        }
-    }
-    if (going && ferror(file)) {
-        fm_fail(&error, FM_IO, "cannot read list '%s': %s", path, strerror(errno));
-        going = report(visitor, path, &error);
-    }
+    while (going && next_line(&list))
+        going = walk_line(&list, visitor, sources->recursive);
+    if (going && list.error.status)
+        going = report(visitor, path, &list.error);
     if (!from_standard_input)
-        fclose(file);
+        fclose(list.file);
     return going;
 }
 
-struct sources fm_sources_from(const struct config *config) {
+/* ---- all of them */
+
+struct sources fm_sources_from(const struct program *program) {
+    const struct config *config = &program->config;
     const struct option_value *lists = &config->values[OPT_FROM_FILE];
     return (struct sources){.paths = config->arguments,
                             .path_count = config->argument_count,
                             .lists = lists->items,
                             .list_count = lists->count,
-                            .recursive = fm_config_flag(config, OPT_RECURSIVE)};
+                            .recursive = fm_config_flag(config, OPT_RECURSIVE),
+                            .interrupted = &program->interrupted};
 }
 
 size_t fm_sources_standard_input_uses(const struct sources *sources) {
@@ -157,6 +188,14 @@ size_t fm_sources_standard_input_uses(const struct sources *sources) {
     for (size_t i = 0; i < sources->list_count; i++)
         uses += strcmp(sources->lists[i], "-") == 0;
     return uses;
+}
+
+bool fm_sources_can_be_counted(const struct sources *sources) {
+    for (size_t i = 0; i < sources->list_count; i++) {
+        if (strcmp(sources->lists[i], "-") == 0 || fm_path_kind(sources->lists[i]) != OS_PATH_FILE)
+            return false;
+    }
+    return true;
 }
 
 void fm_sources_walk(const struct sources *sources, const struct source_visitor *visitor) {

@@ -54,6 +54,21 @@ void fm_json_providers(struct json *json, const fm_engine *engine) {
             fm_json_string(json, stem, model.passed_over);
     }
     fm_json_object_close(json);
+    fm_json_array_open(json, "models");
+    for (size_t i = 0; fm_engine_model(engine, i, &model); i++) {
+        fm_json_object_open(json, NULL);
+        fm_json_string(json, "file", model.file);
+        fm_json_string(json, "task", model.task);
+        fm_json_string(json, "provider", model.provider);
+        fm_json_string(json, "detail", model.detail);
+        fm_json_string(json, "precision", model.precision);
+        fm_json_integer(json, "max_batch", model.max_batch);
+        fm_json_string(json, "batch_note", model.batch_note);
+        fm_json_integer(json, "lanes", model.lanes);
+        fm_json_bool(json, "input_u8", model.input_u8);
+        fm_json_object_close(json);
+    }
+    fm_json_array_close(json);
 }
 
 fm_status fm_summary_write(const struct summary *summary, const fm_engine *engine, const char *path, fm_error *error) {

@@ -14,7 +14,8 @@ void fm_summary_print(const struct summary *summary, const fm_engine *engine, bo
 /* As JSON into FILE, whole or not at all. */
 FM_MUST_USE fm_status fm_summary_write(const struct summary *summary, const fm_engine *engine, const char *path,
                                        fm_error *error);
-/* "providers": {model: provider}, and "passed_over" where there is something to say. */
+/* "providers": {model: provider}, "passed_over" where there is something to say, and "models": what each runs on and
+   how. */
 void fm_json_providers(struct json *json, const fm_engine *engine);
 
 #endif

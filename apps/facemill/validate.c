@@ -2,6 +2,7 @@
    short list (ort:cpu,pack=DIR,precision=fp32) whose keys are options, so that anything can be compared. */
 #include "validate.h"
 #include "pictures.h"
+#include "record.h"
 #include "sources.h"
 #include "summary.h"
 
@@ -113,6 +114,33 @@ static void side_describe(struct side *side, const fm_engine *engine) {
 
 /* ---- running one side */
 
+/* Side A's faces of the picture, cut out one after the other. A face that cannot be aligned is the picture's error. */
+static fm_status cut_crops(const struct side *side, struct picture *picture, uint8_t *crops, fm_error *error) {
+    size_t crop_bytes = (size_t)side->crop_size * (size_t)side->crop_size * 3;
+    fm_limits limits = fm_program_limits(&side->config);
+    fm_input input = fm_input_file(picture->path);
+    fm_image *image = NULL;
+    fm_status status = fm_image_decode(&input, &limits, &image, error);
+    if (status)
+        return status;
+    fm_pixels pixels = fm_image_pixels(image);
+    for (size_t i = 0; i < fm_result_face_count(picture->results[0]) && !status; i++) {
+        const fm_face *face = fm_result_face(picture->results[0], i);
+        const char *words;
+        fm_error why = {0};
+        status = fm_crop_aligned(&pixels, face->landmarks, side->crop_size, crops + i * crop_bytes, &why);
+        if (status == FM_INVALID_ARGUMENT) { /* the size is the engine's: it is the landmarks */
+            status = FM_OK;
+            fm_status unaligned = fm_face_unaligned(face, &words);
+            fm_fail(&picture->error, unaligned, "face %zu of A cannot be cut out: %s", i + 1, words);
+        } else if (status) {
+            fm_fail(error, status, "%s", why.message);
+        }
+    }
+    fm_image_free(image);
+    return status;
+}
+
 /* Embeddings of the picture's faces as side A found them. Pixels are decoded again: keeping all would not fit. */
 static fm_status embed_crops(struct validation *v, int number, fm_engine *engine, struct picture *picture,
                              struct buffer *crops) {
@@ -120,25 +148,15 @@ static fm_status embed_crops(struct validation *v, int number, fm_engine *engine
     const fm_result *faces = picture->results[0];
     size_t count = fm_result_face_count(faces);
     size_t crop_bytes = (size_t)side->crop_size * (size_t)side->crop_size * 3;
-    fm_limits limits = fm_program_limits(&side->config);
-    fm_input input = fm_input_file(picture->path);
-    fm_image *image = NULL;
     if (count == 0 || side->crop_size == 0 || v->sides[0].crop_size != side->crop_size ||
         v->sides[0].embedding_size != side->embedding_size)
         return FM_OK;
-    fm_status status = fm_image_decode(&input, &limits, &image, &v->error);
-    if (status)
-        return status;
-    fm_pixels pixels = fm_image_pixels(image);
     picture->crops[number] = fm_alloc_array(count, side->embedding_size * sizeof(float));
     if (!picture->crops[number] || !fm_buffer_resize(crops, count * crop_bytes))
-        status = fm_fail(&v->error, FM_OUT_OF_MEMORY, "out of memory for %zu crops of '%s'", count, picture->path);
-    for (size_t i = 0; i < count && !status; i++)
-        status = fm_crop_aligned(&pixels, fm_result_face(faces, i)->landmarks, side->crop_size,
-                                 crops->bytes + i * crop_bytes, &v->error);
-    if (!status)
+        return fm_fail(&v->error, FM_OUT_OF_MEMORY, "out of memory for %zu crops of '%s'", count, picture->path);
+    fm_status status = cut_crops(side, picture, crops->bytes, &v->error);
+    if (!status && !picture->error.status)
         status = fm_embed_crops(engine, crops->bytes, count, picture->crops[number], &v->error);
-    fm_image_free(image);
     return status;
 }
 
@@ -162,7 +180,8 @@ static fm_status side_run(struct validation *v, int number) {
             v->pictures[first + i].results[number] = results[i];
         for (size_t i = 0; i < count && !status; i++) {
             struct picture *picture = &v->pictures[first + i];
-            if (!fm_result_status(picture->results[0]) && !fm_result_status(picture->results[number]))
+            bool both;
+            if (number == 0 ? !fm_result_status(picture->results[0]) : !fm_picture_failed(picture, &both))
                 status = embed_crops(v, number, engine, picture, &crops);
         }
         if (!status && atomic_load(&v->program->interrupted))
@@ -214,9 +233,8 @@ static int conclude(struct validation *v) {
     fm_status status = names.folder ? fm_folder_make(names.folder, &v->error) : FM_OK;
     for (size_t i = 0; i < v->count && !status; i++) {
         const struct picture *picture = &v->pictures[i];
-        if (fm_result_status(picture->results[0]) || fm_result_status(picture->results[1])) {
-            /* One side's failure is a difference, both sides' the picture's. */
-            bool both = fm_result_status(picture->results[0]) && fm_result_status(picture->results[1]);
+        bool both;
+        if (fm_picture_failed(picture, &both)) {
             failed += both;
             differing += !both;
             fm_report_failed(&v->output, picture);

@@ -46,6 +46,7 @@ struct picture {
     const char *path;
     fm_result *results[2];
     float *crops[2]; /* embeddings of side A's faces, cut out of the same pixels */
+    fm_error error;  /* why these could not be made */
 };
 
 struct side {
@@ -71,7 +72,9 @@ struct validation {
 /* A compared picture; `words` as fm_results_compare wrote them. */
 void fm_report_picture(struct output *output, const struct picture *picture, const struct tally *tally,
                        const struct text *words);
-/* A picture that one side or both could not analyze. */
+/* Could a side not analyze the picture? One side's failure is a difference, both sides' the picture's. */
+bool fm_picture_failed(const struct picture *picture, bool *both);
+/* A picture that failed. */
 void fm_report_failed(struct output *output, const struct picture *picture);
 /* The last record. `failed`: pictures that neither side could analyze. */
 void fm_report_total(struct validation *v, const struct tally *tally, size_t failed, bool pass);

@@ -1,4 +1,5 @@
 /* validate's report: a record per picture with something to say, and the verdict. */
+#include "record.h"
 #include "validate.h"
 
 #include <stdio.h>
@@ -43,7 +44,8 @@ void fm_report_picture(struct output *output, const struct picture *picture, con
     if (output->table && !*line)
         return;
     if (output->table) {
-        fm_text_add(&output->text, "%s\n", picture->path);
+        fm_text_add_visible(&output->text, picture->path);
+        fm_text_add(&output->text, "\n");
     } else {
         fm_json_object_open(json, NULL);
         fm_json_string(json, "path", picture->path);
@@ -131,23 +133,32 @@ void fm_report_total(struct validation *v, const struct tally *tally, size_t fai
         json_total(v, tally, failed, pass);
 }
 
+bool fm_picture_failed(const struct picture *picture, bool *both) {
+    bool a = fm_result_status(picture->results[0]) != FM_OK, b = fm_result_status(picture->results[1]) != FM_OK;
+    *both = (a && b) || picture->error.status;
+    return a || b || picture->error.status;
+}
+
 void fm_report_failed(struct output *output, const struct picture *picture) {
-    fm_status a = fm_result_status(picture->results[0]), b = fm_result_status(picture->results[1]);
-    const fm_result *told = picture->results[a ? 0 : 1];
+    bool both, of_a = fm_result_status(picture->results[0]) != FM_OK;
+    (void)fm_picture_failed(picture, &both);
+    const fm_result *told = picture->results[of_a ? 0 : 1];
+    bool crops = fm_result_status(told) == FM_OK; /* both were analyzed, and then had no crops */
+    fm_status status = crops ? picture->error.status : fm_result_status(told);
+    const char *message = crops ? picture->error.message : fm_result_message(told);
     if (output->table) {
-        fm_text_add(&output->text, "%s\n  error%s: %s\n", picture->path,
-                    a && b ? ""
-                    : a    ? " of A alone"
-                           : " of B alone",
-                    fm_result_message(told));
+        fm_text_add_visible(&output->text, picture->path);
+        fm_text_add(&output->text, "\n  error%s: ", both ? "" : of_a ? " of A alone" : " of B alone");
+        fm_text_add_visible(&output->text, message);
+        fm_text_add(&output->text, "\n");
         return;
     }
     fm_json_object_open(&output->json, NULL);
     fm_json_string(&output->json, "path", picture->path);
     fm_json_object_open(&output->json, "error");
-    fm_json_string(&output->json, "code", fm_status_name(a ? a : b));
-    fm_json_string(&output->json, "message", fm_result_message(told));
-    fm_json_string(&output->json, "side", a && b ? "both" : a ? "a" : "b");
+    fm_json_string(&output->json, "code", fm_status_name(status));
+    fm_json_string(&output->json, "message", message);
+    fm_json_string(&output->json, "side", both ? "both" : of_a ? "a" : "b");
     fm_json_object_close(&output->json);
     fm_json_object_close(&output->json);
     fm_output_end_line(output);

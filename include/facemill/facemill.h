@@ -15,7 +15,8 @@
 
    Rules that hold for every function:
    - Options structs start with `size_t struct_size` (= sizeof the struct); a field of zero means its default.
-   - What can fail returns fm_status and describes itself in the optional last parameter `fm_error *`.
+   - What can fail returns fm_status and describes itself in the optional last parameter `fm_error *`, which need not
+     be initialised: it is cleared first, and filled only on failure.
    - Every *_close and *_free accepts NULL.
    - There are no globals: engines are independent of one another and may live side by side.
    - Coordinates are pixels of the upright image (EXIF orientation applied), x right, y down, pixel centres at
@@ -216,9 +217,9 @@ typedef struct fm_engine_options {
     float det_threshold;             /* 0: the pack's (0.5) */
     int max_faces;                   /* 0: no limit */
     fm_face_metric face_metric;
-    float min_face; /* pixels, smaller side of the box; 0: no limit */
-    fm_limits limits;
-    int queue_depth; /* calls accepted and not yet done; 0: 64; at most 4096 */
+    float min_face;          /* pixels, smaller side of the box; 0: no limit */
+    const fm_limits *limits; /* NULL: the defaults; copied */
+    int queue_depth;         /* calls accepted and not yet done; 0: 64; at most 4096 */
     fm_log_level log_level;
     fm_log_callback log; /* NULL: standard error */
     void *log_user;
@@ -331,6 +332,7 @@ typedef struct fm_model_info {
     int max_batch, lanes;    /* images or faces per run; runs at a time */
     bool input_u8;           /* pixels go to the network as bytes */
     bool loaded;             /* false after fm_engine_trim until the next use */
+    const char *elsewhere;   /* \"\" or words on nodes that another provider runs (strict refuses those) */
 } fm_model_info;
 
 typedef struct fm_pack_info {

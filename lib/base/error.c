@@ -18,6 +18,13 @@ fm_status fm_fail(fm_error *error, fm_status status, const char *format, ...) {
     return status;
 }
 
+void fm_error_clear(fm_error *error) {
+    if (error != NULL) {
+        error->status = FM_OK;
+        error->message[0] = '\0';
+    }
+}
+
 const char *fm_status_name(fm_status status) {
     static const char *const names[] = {
         [FM_OK] = "ok",

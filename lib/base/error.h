@@ -8,4 +8,7 @@
    Use: return fm_fail(error, FM_IO, "cannot read '%s': %s; check its permissions", path, why); */
 fm_status fm_fail(fm_error *error, fm_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Public functions call this first: a caller's fm_error need not be initialised, and old words never survive. */
+void fm_error_clear(fm_error *error);
+
 #endif

@@ -1,10 +1,16 @@
 /* Interrupts: signals are blocked everywhere and taken by one waiting thread, so that no handler runs in the middle of
-   anything and no global flag is needed. */
+   anything and no global flag is needed. What may wait without end looks at its owner's flag now and then. */
 #include "base/os_program.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
+
+#define LOOK_UP_MS 100 /* how often a wait looks whether it was interrupted */
 
 struct watch {
     sigset_t signals;
@@ -41,4 +47,32 @@ bool fm_signals_watch(void (*on_signal)(int number, void *user), void *user) {
     }
     pthread_detach(thread);
     return true;
+}
+
+fm_status fm_input_read(int descriptor, const atomic_int *interrupted, void *bytes, size_t size, size_t *got,
+                        fm_error *error) {
+    struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
+    *got = 0;
+    while (atomic_load(interrupted) == 0) {
+        int ready = poll(&wanted, 1, LOOK_UP_MS);
+        if (ready == 0 || (ready < 0 && errno == EINTR))
+            continue;
+        ssize_t count = ready < 0 ? -1 : read(descriptor, bytes, size); /* also says what poll has no words for */
+        if (count < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (count < 0)
+            return fm_fail(error, FM_IO, "%s", strerror(errno));
+        *got = (size_t)count;
+        break;
+    }
+    return FM_OK;
+}
+
+void fm_standard_streams_guard(void) {
+    /* Opened the wrong way round, so that using them still fails; the lowest free number is given first. */
+    for (int descriptor = 0; descriptor <= 2; descriptor++) {
+        if (fcntl(descriptor, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY) != descriptor)
+            return; /* without /dev/null things are as they were */
+    }
 }

@@ -1,13 +1,25 @@
-/* What only a program needs of the operating system: interrupts, and what accelerators and libraries there are. */
+/* What only a program needs of the operating system: interrupts, standard streams, and what accelerators and libraries
+   there are. */
 #ifndef FM_BASE_OS_PROGRAM_H
 #define FM_BASE_OS_PROGRAM_H
 
 #include "base/os.h"
 
+#include <stdatomic.h>
+
+/* Standard streams that were closed are closed for good: no file opened later takes their number, and reading or
+   writing them fails as before. Call first of all. */
+void fm_standard_streams_guard(void);
+
 /* Watch for requests to stop (Ctrl-C, SIGTERM) from now on: the first calls `on_signal` with its number, on a thread of
    its own; the second ends the process at once with 128 + its number. A closed pipe becomes a write error instead
    of a signal. Call before the first thread is started; once per process; lasts until it ends. */
 FM_MUST_USE bool fm_signals_watch(void (*on_signal)(int number, void *user), void *user);
+
+/* Read what is there of a descriptor (0: standard input), at most `size` bytes, waiting for the first of them until
+ *interrupted is not 0. *got is 0 at the end and when interrupted. FM_IO: words are the system's alone. */
+FM_MUST_USE fm_status fm_input_read(int descriptor, const atomic_int *interrupted, void *bytes, size_t size,
+                                    size_t *got, fm_error *error);
 
 /* One accelerator as the operating system lists it. */
 struct os_accelerator {

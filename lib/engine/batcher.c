@@ -151,43 +151,44 @@ static void budget_return(struct budget *budget) {
     fm_mutex_unlock(&budget->mutex);
 }
 
-static struct network_session session_key(const struct network *network, int lane, int width, int height) {
-    const struct provider *provider = network->provider;
-    return (struct network_session){.width = provider->fixed_shapes ? width : 0,
-                                    .height = provider->fixed_shapes ? height : 0,
-                                    .lane = provider->session_per_lane ? lane : 0};
+static fm_status open_counted(struct network *network, int width, int height, struct session **session,
+                              fm_error *error) {
+    const fm_status status = fm_network_session_open(network, width, height, session, error);
+    network->sessions_open += status == FM_OK;
+    return status;
 }
 
-/* Its index, or session_count when it is not open yet. */
-static int session_find(const struct network *network, const struct network_session *wanted) {
-    int index = 0;
-    for (; index < network->session_count; index++) {
-        const struct network_session *session = &network->sessions[index];
-        if (session->width == wanted->width && session->height == wanted->height && session->lane == wanted->lane)
-            break;
-    }
-    return index;
-}
-
-/* The lane's run on the session for this shape, both opened when they are not there (first use, or after a trim). */
-static fm_status lane_run_for(struct lane *lane, int width, int height, struct run **run, fm_error *error) {
-    struct network *network = lane->network;
-    fm_status status = FM_OK;
-    const struct network_session wanted = session_key(network, lane->number, width, height);
-    fm_mutex_lock(&network->mutex); /* held while opening: other lanes wait rather than open the same graph again */
-    const int index = session_find(network, &wanted);
-    if (index == FM_MAX_SESSIONS) {
-        status = fm_fail(error, FM_LIMIT, "%s: %s keeps at most %d sessions open; use fewer detection sizes or threads",
-                         network->model->file, network->provider->name, FM_MAX_SESSIONS);
-    } else if (index == network->session_count) {
-        network->sessions[index] = wanted;
-        status = fm_network_session_open(network, width, height, &network->sessions[index].session, error);
-        network->session_count += status == FM_OK;
-    }
-    if (status == FM_OK && !lane->runs[index])
-        status = network->provider->run_open(network->sessions[index].session, &lane->runs[index], error);
-    *run = status == FM_OK ? lane->runs[index] : NULL;
+/* The common session: the mutex is held while it opens, so that other lanes wait rather than open the graph again. */
+static fm_status common_session(struct network *network, int width, int height, struct session **session,
+                                fm_error *error) {
+    fm_mutex_lock(&network->mutex);
+    const fm_status status = network->session ? FM_OK : open_counted(network, width, height, &network->session, error);
+    *session = network->session;
     fm_mutex_unlock(&network->mutex);
+    return status;
+}
+
+/* A lane's own session: nobody else touches it while the lane runs, so lanes may open theirs side by side. */
+static fm_status own_session(struct lane *lane, int width, int height, fm_error *error) {
+    if (lane->session)
+        return FM_OK;
+    const fm_status status = fm_network_session_open(lane->network, width, height, &lane->session, error);
+    fm_mutex_lock(&lane->network->mutex);
+    lane->network->sessions_open += status == FM_OK;
+    fm_mutex_unlock(&lane->network->mutex);
+    return status;
+}
+
+/* The lane's run; session and run are opened when they are not there (first use, or after a trim). */
+static fm_status lane_ready(struct lane *lane, int width, int height, fm_error *error) {
+    struct network *network = lane->network;
+    struct session *session = NULL;
+    if (lane->run)
+        return FM_OK;
+    fm_status status = network->provider->session_per_lane ? own_session(lane, width, height, error)
+                                                           : common_session(network, width, height, &session, error);
+    if (status == FM_OK)
+        status = network->provider->run_open(session ? session : lane->session, &lane->run, error);
     return status;
 }
 
@@ -195,7 +196,6 @@ static fm_status run_once(struct lane *lane, struct batch *batch, int first, int
                           double *run_ms, fm_error *error) {
     struct network *network = lane->network;
     const struct provider *provider = network->provider;
-    struct run *run = NULL;
     struct tensor input = batch->input;
     size_t image_size = 0;
     input.dims[0] = 1;
@@ -203,14 +203,11 @@ static fm_status run_once(struct lane *lane, struct batch *batch, int first, int
         return fm_fail(error, FM_INTERNAL, "%s: input of impossible size", network->model->file);
     input.dims[0] = count;
     input.bytes = (uint8_t *)input.bytes + image_size * (size_t)first;
-    fm_status status = lane_run_for(lane, batch->width, batch->height, &run, error);
-    if (status != FM_OK)
-        return status;
     budget_take(network->budget);
     const uint64_t start = fm_clock_ns();
-    status = provider->submit(run, &input, error);
+    fm_status status = provider->submit(lane->run, &input, error);
     if (status == FM_OK)
-        status = provider->wait(run, outputs, error);
+        status = provider->wait(lane->run, outputs, error);
     *run_ms = (double)(fm_clock_ns() - start) / 1e6;
     budget_return(network->budget);
     return status;
@@ -230,29 +227,38 @@ static void note_out_of_memory(struct network *network, int count) {
                network->model->file, count, count / 2);
 }
 
-/* Run slots first..first+count-1; what does not fit in the provider's memory is halved and tried again. */
-static void run_slots(struct lane *lane, struct batch *batch, int first, int count) {
+static void count_run(struct network *network, int batch) {
+    fm_mutex_lock(&network->mutex);
+    network->histogram[histogram_bucket(batch)]++;
+    fm_mutex_unlock(&network->mutex);
+}
+
+/* Run a closed batch; what does not fit in the provider's memory is halved and tried again. */
+static void run_batch(struct lane *lane, struct batch *batch) {
     struct network *network = lane->network;
+    const int count = batch->taken;
     int done = 0, step = count;
+    fm_error error = {0};
+    fm_status status = lane_ready(lane, batch->width, batch->height, &error);
+    if (status != FM_OK) {
+        answer_slots(network, batch, 0, count, NULL, 0, 0, status, &error);
+        return;
+    }
     while (done < count) {
         struct tensor outputs[FM_MAX_OUTPUTS];
-        fm_error error = {0};
         double run_ms = 0;
         const int now = step < count - done ? step : count - done;
-        const fm_status status = run_once(lane, batch, first + done, now, outputs, &run_ms, &error);
+        error = (fm_error){0};
+        status = run_once(lane, batch, done, now, outputs, &run_ms, &error);
         if (status == FM_OUT_OF_MEMORY && now > 1) {
             note_out_of_memory(network, now);
             step = now / 2;
             continue;
         }
-        size_t output_count = 0;
-        if (status == FM_OK) {
-            output_count = network->provider->output_count(network->sessions[0].session);
-            fm_mutex_lock(&network->mutex);
-            network->histogram[histogram_bucket(now)]++;
-            fm_mutex_unlock(&network->mutex);
-        }
-        answer_slots(network, batch, first + done, now, outputs, output_count, run_ms, status, &error);
+        if (status == FM_OK)
+            count_run(network, now);
+        answer_slots(network, batch, done, now, outputs, status == FM_OK ? network->output_count : 0, run_ms, status,
+                     &error);
         done += now;
     }
 }
@@ -272,7 +278,7 @@ static void lane_main(void *argument) {
         while (batch->filled < batch->taken)
             fm_cond_wait(&network->work, &network->mutex);
         fm_mutex_unlock(&network->mutex);
-        run_slots(lane, batch, 0, batch->taken);
+        run_batch(lane, batch);
         fm_mutex_lock(&network->mutex);
         network->running--;
         batch_append(&network->free, batch);
@@ -284,7 +290,8 @@ static void lane_main(void *argument) {
 
 /* ---- opening and closing */
 
-static bool create_batches(struct network *network) {
+/* Tensors for the typical size are there from the start: the first images need not wait for memory. */
+static bool create_batches(struct network *network, int width, int height) {
     network->batch_count = network->lane_count * 2; /* one that runs, one that fills */
     network->batches = fm_alloc_array((size_t)network->batch_count, sizeof *network->batches);
     network->lanes = fm_alloc_array((size_t)network->lane_count, sizeof *network->lanes);
@@ -293,18 +300,23 @@ static bool create_batches(struct network *network) {
     for (int i = 0; i < network->batch_count; i++) {
         struct batch *batch = &network->batches[i];
         batch->slots = fm_alloc_array((size_t)network->max_batch, sizeof *batch->slots);
-        if (!batch->slots)
+        if (!batch->slots || !batch_shape(network, batch, width, height))
             return false;
         batch_append(&network->free, batch);
     }
     return true;
 }
 
+/* The session opened first is the common one, or becomes the first lane's own. */
 static bool start_lanes(struct network *network) {
+    if (network->provider->session_per_lane) {
+        network->lanes[0].session = network->session;
+        network->session = NULL;
+    }
+    network->sessions_open = 1;
     for (int i = 0; i < network->lane_count; i++) {
         struct lane *lane = &network->lanes[i];
         lane->network = network;
-        lane->number = i;
         lane->started = fm_thread_start(&lane->thread, "fm-lane", lane_main, lane);
         if (!lane->started)
             return false;
@@ -336,6 +348,17 @@ static fm_status decide_batch(struct network *network, const struct network_opti
     return FM_OK;
 }
 
+/* What is to be known of the session, for reports; nodes that ran elsewhere are never passed over in silence. */
+static void note_session(struct network *network, const struct session *session) {
+    const struct provider *provider = network->provider;
+    network->output_count = provider->output_count(session);
+    (void)snprintf(network->detail, sizeof network->detail, "%s", provider->detail(session));
+    (void)snprintf(network->elsewhere, sizeof network->elsewhere, "%s", provider->elsewhere(session));
+    if (network->elsewhere[0])
+        fm_log(network->logger, FM_LOG_WARN, "engine", "%s on %s: %s", network->model->file, provider->name,
+               network->elsewhere);
+}
+
 fm_status fm_network_open(const struct network_options *options, struct network **network_out, fm_error *error) {
     struct session *session = NULL;
     struct network *network = fm_alloc(sizeof *network);
@@ -360,14 +383,13 @@ fm_status fm_network_open(const struct network_options *options, struct network 
     fm_status status = fm_network_session_open(network, options->width, options->height, &session, error);
     if (status != FM_OK)
         goto cleanup;
-    network->sessions[0] = session_key(network, 0, options->width, options->height);
-    network->sessions[0].session = session;
-    network->session_count = 1;
-    (void)snprintf(network->detail, sizeof network->detail, "%s", options->provider->detail(session));
+    network->session = session;
+    network->audited = true; /* later sessions are of the same graph and options */
+    note_session(network, session);
     status = decide_batch(network, options, session);
     if (status == FM_OK && options->model->task == MODEL_RECOGNITION)
         status = fm_network_measure_embedding(network, session, error);
-    if (status == FM_OK && (!create_batches(network) || !start_lanes(network)))
+    if (status == FM_OK && (!create_batches(network, options->width, options->height) || !start_lanes(network)))
         status = fm_fail(error, FM_OUT_OF_MEMORY, "cannot start %d lanes for %s; lower --threads or --batch",
                          network->lane_count, options->model->file);
 cleanup:
@@ -380,14 +402,16 @@ cleanup:
 }
 
 static void close_sessions(struct network *network) {
-    for (int i = 0; network->lanes && i < network->lane_count; i++)
-        for (int k = 0; k < network->session_count; k++) {
-            network->provider->run_close(network->lanes[i].runs[k]);
-            network->lanes[i].runs[k] = NULL;
-        }
-    for (int k = 0; k < network->session_count; k++)
-        network->provider->close(network->sessions[k].session);
-    network->session_count = 0;
+    for (int i = 0; network->lanes && i < network->lane_count; i++) {
+        struct lane *lane = &network->lanes[i];
+        network->provider->run_close(lane->run);
+        network->provider->close(lane->session);
+        lane->run = NULL;
+        lane->session = NULL;
+    }
+    network->provider->close(network->session);
+    network->session = NULL;
+    network->sessions_open = 0;
 }
 
 static void free_tensors(struct network *network) {
@@ -453,7 +477,7 @@ uint64_t fm_network_memory(struct network *network) {
 
 bool fm_network_loaded(struct network *network) {
     fm_mutex_lock(&network->mutex);
-    const bool loaded = network->session_count > 0;
+    const bool loaded = network->sessions_open > 0;
     fm_mutex_unlock(&network->mutex);
     return loaded;
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define RESULTS_OUTSIDE 64 /* results that callers may hold beyond the queue and still get back from the pool */
+
 /* ---- opening, part by part */
 
 static fm_status open_base(struct fm_engine *engine, const fm_engine_options *options, fm_error *error) {
@@ -33,8 +35,12 @@ static fm_status open_base(struct fm_engine *engine, const fm_engine_options *op
     return FM_OK;
 }
 
+static const char *precision_name(fm_precision precision) {
+    static const char *const names[] = {"fp32", "fp32", "fp16", "bf16", "int8"};
+    return names[precision];
+}
+
 static fm_status open_pack(struct fm_engine *engine, const char *source, fm_error *error) {
-    static const char *const precisions[] = {"fp32", "fp32", "fp16", "bf16", "int8"};
     char path[4096], reason[64];
     fm_status status = fm_pack_find(engine->settings.pack, source ? source : "caller", path, sizeof path, reason,
                                     sizeof reason, error);
@@ -43,9 +49,9 @@ static fm_status open_pack(struct fm_engine *engine, const char *source, fm_erro
     if (status != FM_OK)
         return status;
     if (!engine->pack->tasks[MODEL_DETECTION])
-        return fm_fail(error, FM_BAD_MODEL, "pack '%s' has no detector among its files; see: facemill models show '%s'",
-                       engine->pack->path, engine->pack->path);
-    fm_pack_id(engine->pack, precisions[engine->settings.precision], "exact", engine->pack_id);
+        return fm_fail(error, FM_BAD_MODEL, "pack '%s' has no detector among its files (facemill models show): %s",
+                       engine->pack->path, engine->pack->notes);
+    fm_pack_id(engine->pack, precision_name(engine->settings.precision), "exact", engine->pack_id);
     if (engine->settings.call.det_threshold == 0.0f)
         engine->settings.call.det_threshold = engine->pack->tasks[MODEL_DETECTION]->detector.threshold;
     return FM_OK;
@@ -69,7 +75,7 @@ static int workspace_target(const struct fm_engine *engine) {
 static fm_status open_queue(struct fm_engine *engine, fm_error *error) {
     const int jobs = engine->settings.queue_depth;
     engine->workspace_count = workspace_target(engine);
-    engine->results = fm_result_pool_open(2 * jobs);
+    engine->results = fm_result_pool_open(2 * jobs + RESULTS_OUTSIDE);
     engine->jobs = fm_alloc_array((size_t)jobs, sizeof *engine->jobs);
     engine->workspaces = fm_alloc_array((size_t)engine->workspace_count, sizeof *engine->workspaces);
     engine->workers = fm_alloc_array((size_t)engine->settings.host_workers, sizeof *engine->workers);
@@ -96,6 +102,7 @@ static fm_status open_queue(struct fm_engine *engine, fm_error *error) {
 fm_status fm_engine_open(const fm_engine_options *given, fm_engine **engine_out, fm_error *error) {
     fm_engine_options options = {.struct_size = sizeof options};
     *engine_out = NULL;
+    fm_error_clear(error);
     struct fm_engine *engine = fm_alloc(sizeof *engine);
     if (!engine)
         return fm_fail(error, FM_OUT_OF_MEMORY, "no memory for an engine");
@@ -205,8 +212,9 @@ bool fm_engine_model(const fm_engine *engine, size_t index, fm_model_info *info)
         .provider = network->provider->name,
         .detail = network->detail,
         .passed_over = network->passed_over,
+        .elsewhere = network->elsewhere,
         .batch_note = network->batch_note,
-        .precision = "fp32",
+        .precision = precision_name(engine->settings.precision),
         .sha256 = model->sha256,
         .max_batch = max_batch,
         .lanes = network->lane_count,

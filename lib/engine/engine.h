@@ -27,7 +27,6 @@ enum stage {
 };
 
 #define FM_MAX_CANDIDATES ((size_t)65536) /* per image and detector size; more means a threshold of almost zero */
-#define FM_MAX_SESSIONS 128               /* input sizes times lanes that one network keeps open */
 
 /* ---- networks, lanes, batches (batcher.c) */
 
@@ -63,19 +62,12 @@ struct batch {
     struct batch_slot *slots;
 };
 
-/* One opened graph: the only one, or one per input size where the provider wants fixed shapes, or one per lane. */
-struct network_session {
-    int width, height; /* 0, 0: any */
-    int lane;          /* 0 when all lanes share it */
-    struct session *session;
-};
-
 struct lane {
     struct network *network;
-    int number;
     struct os_thread thread;
     bool started;
-    struct run *runs[FM_MAX_SESSIONS]; /* beside network->sessions */
+    struct session *session; /* its own, where the provider wants one per lane; NULL until it is needed */
+    struct run *run;         /* on its own session or on the network's */
 };
 
 /* CPU budget: networks that compute on this machine's cores never use more than `total` of them together. */
@@ -96,14 +88,15 @@ struct network {
     fm_precision precision;
 
     int max_batch, lane_count, embedding_size;
+    size_t output_count;
     enum dtype input_dtype;
-    char batch_note[512], detail[512], passed_over[2048];
+    char batch_note[512], detail[512], passed_over[2048], elsewhere[1024];
 
     struct os_mutex mutex; /* all below */
     struct os_cond work, space, idle;
-    struct network_session sessions[FM_MAX_SESSIONS];
-    int session_count, running;
-    bool closing, trimming, oom_reported;
+    struct session *session; /* the lanes' common one; NULL when unloaded, or when lanes have their own */
+    int sessions_open, running;
+    bool closing, trimming, oom_reported, audited;
     struct batch *batches; /* all of them */
     int batch_count;
     struct batch *open, *free; /* open: oldest first */

@@ -2,6 +2,7 @@
    are pure and need no engine. */
 #include "engine/engine.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,14 @@
 #define BOX_COLOUR 0xff3030u
 #define POINT_COLOUR 0x30ff30u
 #define LABEL_COLOUR 0xffffffu
+
+/* Pixels that are in memory already have passed their limits. */
+static const fm_limits no_limits = {.struct_size = sizeof no_limits,
+                                    .max_file_bytes = UINT64_MAX,
+                                    .max_pixels = UINT64_MAX,
+                                    .max_width = INT_MAX,
+                                    .max_height = INT_MAX,
+                                    .accept_truncated = true};
 
 struct fm_image {
     struct image image;
@@ -49,6 +58,7 @@ static fm_status decode_input(const fm_input *input, const fm_limits *limits, st
 }
 
 fm_status fm_image_decode(const fm_input *input, const fm_limits *given, fm_image **image, fm_error *error) {
+    fm_error_clear(error);
     const fm_limits limits = fm_limits_resolve(given);
     *image = fm_alloc(sizeof **image);
     if (!*image)
@@ -84,8 +94,9 @@ static bool ends_with(const char *path, const char *ending) {
 fm_status fm_image_write(const fm_pixels *pixels, const char *path, int format, fm_error *error) {
     struct image image = {0};
     struct buffer out = {0};
+    fm_error_clear(error);
     const bool png = format < 0 ? ends_with(path, ".png") : format == FM_FILE_PNG;
-    fm_status status = fm_image_convert(&image, pixels, NULL, error);
+    fm_status status = fm_image_convert(&image, pixels, &no_limits, error);
     const struct canvas canvas = {image.rgb.bytes, image.width, image.height, (size_t)image.width * 3};
     if (status == FM_OK)
         status = png ? fm_encode_png(&canvas, &out, error) : fm_encode_jpeg(&canvas, JPEG_QUALITY, &out, error);
@@ -119,11 +130,12 @@ static void annotate_face(struct canvas *canvas, const fm_face *face, const char
 fm_status fm_annotate(const fm_pixels *pixels, const fm_result *result, const fm_draw_options *given, fm_image **image,
                       fm_error *error) {
     fm_draw_options options = {.struct_size = sizeof options};
+    fm_error_clear(error);
     if (given && !fm_options_copy(&options, sizeof options, given))
         return fm_fail(error, FM_INVALID_ARGUMENT,
                        "fm_draw_options.struct_size is 0: set it to sizeof(fm_draw_options)");
     const fm_input input = fm_input_pixels(pixels);
-    const fm_status status = fm_image_decode(&input, NULL, image, error);
+    const fm_status status = fm_image_decode(&input, &no_limits, image, error);
     if (status != FM_OK)
         return status;
     struct image *copy = &(*image)->image;
@@ -150,25 +162,45 @@ float fm_similarity(const float *a, const float *b, size_t size) {
     return norms > 0 ? (float)fmin(1.0, fmax(-1.0, dot / norms)) : 0.0f;
 }
 
+static bool is_rgb8(const fm_pixels *pixels) {
+    return pixels->struct_size >= sizeof *pixels && pixels->memory == FM_MEMORY_HOST && pixels->data &&
+           pixels->format == FM_FORMAT_U8 && pixels->layout == FM_LAYOUT_HWC && pixels->order == FM_ORDER_RGB &&
+           pixels->width > 0 && pixels->height > 0 && (!pixels->stride || pixels->stride >= (size_t)pixels->width * 3);
+}
+
+/* Pixels as the kernels read them: in place where they are RGB8 rows, else converted into `image`. */
+static fm_status view_pixels(const fm_pixels *pixels, struct image *image, struct rgb_view *view, fm_error *error) {
+    fm_status status = FM_OK;
+    if (is_rgb8(pixels)) {
+        const size_t packed = (size_t)pixels->width * 3;
+        *view =
+            (struct rgb_view){pixels->data, pixels->width, pixels->height, pixels->stride ? pixels->stride : packed};
+        return FM_OK;
+    }
+    status = fm_image_convert(image, pixels, &no_limits, error);
+    *view = (struct rgb_view){image->rgb.bytes, image->width, image->height, (size_t)image->width * 3};
+    return status;
+}
+
 fm_status fm_crop_aligned(const fm_pixels *pixels, const float landmarks[5][2], int size, uint8_t *rgb,
                           fm_error *error) {
     float points[5][2];
     double matrix[6];
     struct image image = {0};
+    struct rgb_view view;
     struct buffer scratch = {0};
     struct device *device = NULL;
-    enum cpu_level level = fm_cpu_level();
     const struct device_ops *ops = fm_device_row(0);
+    fm_error_clear(error);
     if (!fm_align_template(size, points))
         return fm_fail(error, FM_INVALID_ARGUMENT, "crop size %d: expected a multiple of 112 or of 128", size);
     if (!fm_align_matrix(landmarks, points, matrix))
         return fm_fail(error, FM_INVALID_ARGUMENT,
                        "the five landmarks do not span a face: they coincide or are not finite");
-    fm_status status = fm_image_convert(&image, pixels, NULL, error);
+    fm_status status = view_pixels(pixels, &image, &view, error);
     if (status == FM_OK)
-        status = ops->open(0, level, &device, error);
+        status = ops->open(0, fm_cpu_level(), &device, error);
     if (status == FM_OK) {
-        const struct rgb_view view = {image.rgb.bytes, image.width, image.height, (size_t)image.width * 3};
         status = ops->warp(device, &view, matrix, NULL, NULL, 0, rgb, size, &scratch, error);
         ops->close(device);
     }
@@ -225,6 +257,7 @@ fm_status fm_embed_crops(fm_engine *engine, const uint8_t *crops, size_t count, 
     struct crop_call call = {.owner = {crop_deliver}, .embeddings = embeddings};
     struct buffer scratch = {0};
     fm_status status = FM_OK;
+    fm_error_clear(error);
     if (!engine->recogniser)
         return fm_fail(error, FM_UNSUPPORTED, "pack '%s' has no recogniser: name a pack that has one",
                        engine->pack->name);

@@ -85,11 +85,19 @@ static fm_status read_image(struct job *job, fm_error *error) {
 
 /* ---- stage: image to the detector's batches */
 
+/* Sides of the detector's input for one asked size: a graph with a fixed size overrides it. */
+static void detector_sides(const struct model *model, int det_size, int *width, int *height) {
+    *width = model->detector.fixed_width > 0 ? model->detector.fixed_width : det_size;
+    *height = model->detector.fixed_height > 0 ? model->detector.fixed_height : det_size;
+}
+
 static fm_status reserve_candidates(struct job *job, fm_error *error) {
     const struct model *model = job->engine->detector->model;
     size_t total = 0;
     for (int k = 0; k < job->call.det_size_count; k++) {
-        const size_t rows = fm_detector_rows(model, job->call.det_sizes[k], job->call.det_sizes[k]);
+        int width = 0, height = 0;
+        detector_sides(model, job->call.det_sizes[k], &width, &height);
+        const size_t rows = fm_detector_rows(model, width, height);
         job->region[k] = total;
         total += rows < FM_MAX_CANDIDATES ? rows : FM_MAX_CANDIDATES;
         job->candidate_count[k] = 0;
@@ -102,12 +110,6 @@ static fm_status reserve_candidates(struct job *job, fm_error *error) {
 
 static struct candidate *job_candidates(const struct job *job, int size_index) {
     return (struct candidate *)(void *)job->workspace->candidates.bytes + job->region[size_index];
-}
-
-/* Sides of the detector's input for one asked size: a graph with a fixed size overrides it. */
-static void detector_sides(const struct model *model, int det_size, int *width, int *height) {
-    *width = model->detector.fixed_width > 0 ? model->detector.fixed_width : det_size;
-    *height = model->detector.fixed_height > 0 ? model->detector.fixed_height : det_size;
 }
 
 static void letterbox_one(struct job *job, int size_index) {

@@ -47,9 +47,27 @@ static fm_status parse_names(const char *names, struct choices *choices, fm_erro
 static fm_status take_auto(const struct settings *settings, struct choices *choices) {
     for (size_t i = 0; fm_provider_row(i) && choices->count < MAX_CHOICES; i++) {
         const struct provider *row = fm_provider_row(i);
-        if (row->listed_in_auto && (settings->device != FM_DEVICE_CPU || row->host_compute))
+        const bool fits = settings->device == 0 || row->host_compute == (settings->device == FM_DEVICE_CPU);
+        if (row->listed_in_auto && fits)
             choices->rows[choices->count++] = row;
     }
+    return FM_OK;
+}
+
+/* A device that no named provider can mean is a mistake, not a wish to ignore. */
+static fm_status check_device(const struct settings *settings, const struct choices *choices, fm_error *error) {
+    size_t on_host = 0;
+    for (size_t i = 0; i < choices->count; i++) {
+        on_host += choices->rows[i]->host_compute;
+        if (settings->device == FM_DEVICE_CPU && !choices->rows[i]->host_compute)
+            return fm_fail(error, FM_INVALID_ARGUMENT,
+                           "provider %s needs an accelerator, but the device asked for is the CPU",
+                           choices->rows[i]->name);
+    }
+    if (settings->device > 0 && on_host == choices->count)
+        return fm_fail(error, FM_INVALID_ARGUMENT,
+                       "device %d asked for, but %s runs on the CPU; name --device cpu, or none", settings->device - 1,
+                       choices->rows[0]->name);
     return FM_OK;
 }
 
@@ -71,22 +89,18 @@ static fm_status make_choices(const struct settings *settings, struct choices *c
     if (policy == FM_POLICY_STRICT && choices->count > 1)
         return fm_fail(error, FM_INVALID_ARGUMENT,
                        "policy strict takes one provider, not %zu: name one, or take policy ordered", choices->count);
-    for (size_t i = 0; i < choices->count; i++)
-        if (settings->device == FM_DEVICE_CPU && !choices->rows[i]->host_compute)
-            return fm_fail(error, FM_INVALID_ARGUMENT,
-                           "provider %s needs an accelerator, but the device asked for is the CPU",
-                           choices->rows[i]->name);
     choices->strict = policy == FM_POLICY_STRICT;
-    return FM_OK;
+    return check_device(settings, choices, error);
 }
 
 /* ---- trying one */
 
 static fm_status try_provider(struct fm_engine *engine, const struct model *model, const struct provider *provider,
-                              bool strict, struct network **network, fm_error *error) {
+                              bool strict, struct network **network, bool *is_there, fm_error *error) {
     const struct settings *settings = &engine->settings;
     struct provider_probe probe = {0};
     provider->probe(&engine->runtime, &probe);
+    *is_there = probe.available;
     if (!probe.available)
         return fm_fail(error, FM_NO_PROVIDER, "%s%s%s", probe.reason, probe.remedy[0] ? "; " : "", probe.remedy);
     const bool detects = model->task == MODEL_DETECTION;
@@ -117,11 +131,21 @@ struct refusals {
     const struct provider *rows[MAX_CHOICES];
     char why[MAX_CHOICES][512];
     size_t count;
+    fm_status status; /* of the first that is there and could not run the model; FM_NO_PROVIDER when none is */
 };
 
-static void refusals_add(struct refusals *refusals, const struct provider *provider, const char *why) {
-    refusals->rows[refusals->count] = provider;
-    (void)snprintf(refusals->why[refusals->count], sizeof refusals->why[0], "%s", why);
+/* What is there and failed is the news: it goes first. */
+static void refusals_add(struct refusals *refusals, const struct provider *provider, bool is_there, fm_status status,
+                         const char *why) {
+    size_t at = refusals->count;
+    if (is_there) {
+        refusals->status = refusals->status == FM_NO_PROVIDER ? status : refusals->status;
+        memmove(refusals->rows + 1, refusals->rows, refusals->count * sizeof *refusals->rows);
+        memmove(refusals->why + 1, refusals->why, refusals->count * sizeof *refusals->why);
+        at = 0;
+    }
+    refusals->rows[at] = provider;
+    (void)snprintf(refusals->why[at], sizeof refusals->why[at], "%s", why);
     refusals->count++;
 }
 
@@ -148,26 +172,38 @@ static void refusals_words(const struct refusals *refusals, char *out, size_t si
     fm_text_reset(&text);
 }
 
+static void warn_unused_options(struct fm_engine *engine, const struct model *model, const struct provider *taken) {
+    const struct settings *settings = &engine->settings;
+    for (size_t i = 0; i < settings->provider_option_count; i++) {
+        const fm_provider_option *option = &settings->provider_options[i];
+        if (strcmp(option->provider, taken->name) != 0)
+            fm_log(&engine->logger, FM_LOG_WARN, "policy", "option %s:%s has no effect on %s, which runs on %s",
+                   option->provider, option->key, model->file, taken->name);
+    }
+}
+
 fm_status fm_policy_open_network(struct fm_engine *engine, const struct model *model, struct network **network,
                                  fm_error *error) {
     struct choices choices = {.count = 0};
-    struct refusals refusals = {.count = 0};
+    struct refusals refusals = {.status = FM_NO_PROVIDER};
     char words[sizeof(((struct network *)0)->passed_over)] = "";
     fm_status status = make_choices(&engine->settings, &choices, error);
     if (status != FM_OK)
         return status;
     for (size_t i = 0; i < choices.count; i++) {
         fm_error why = {0};
-        status = try_provider(engine, model, choices.rows[i], choices.strict, network, &why);
+        bool is_there = false;
+        status = try_provider(engine, model, choices.rows[i], choices.strict, network, &is_there, &why);
         if (status == FM_OK) {
             refusals_words(&refusals, (*network)->passed_over, sizeof(*network)->passed_over);
+            warn_unused_options(engine, model, choices.rows[i]);
             return FM_OK;
         }
-        refusals_add(&refusals, choices.rows[i], why.message);
+        refusals_add(&refusals, choices.rows[i], is_there, status, why.message);
         fm_log(&engine->logger, FM_LOG_INFO, "policy", "%s passed over for %s: %s", choices.rows[i]->name, model->file,
                why.message);
     }
     refusals_words(&refusals, words, sizeof words);
-    return fm_fail(error, choices.count == 1 ? status : FM_NO_PROVIDER, "%s cannot be run by %s: %s", model->file,
+    return fm_fail(error, refusals.status, "%s cannot be run by %s: %s", model->file,
                    choices.count == 1 ? "the provider named" : "any provider allowed", words);
 }

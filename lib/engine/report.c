@@ -132,6 +132,7 @@ static bool visit_entry(const char *name, enum os_path_kind kind, void *user) {
 fm_status fm_pack_visit(const char *pack, fm_model_visitor visitor, void *user, char *path_out, size_t path_size,
                         fm_error *error) {
     char path[4096], reason[64];
+    fm_error_clear(error);
     fm_status status = fm_pack_find(pack, "caller", path, sizeof path, reason, sizeof reason, error);
     if (status != FM_OK)
         return status;

@@ -12,14 +12,11 @@ static const char *purpose_of(const struct model *model) {
 fm_status fm_network_session_open(struct network *network, int width, int height, struct session **session,
                                   fm_error *error) {
     const struct model *model = network->model;
-    const bool fixed = network->provider->fixed_shapes;
     struct buffer bytes = {0};
     const struct model_build build = {
-        .batch = model->batch_possible && (!fixed || network->max_batch > 1),
+        .batch = model->batch_possible,
         .take_bytes = network->input_dtype == DTYPE_U8,
         .split_prelu = network->provider->split_prelu,
-        .width = fixed ? width : 0,
-        .height = fixed ? height : 0,
     };
     fm_status status = fm_model_build(model, &build, &bytes, error);
     if (status == FM_OK) {
@@ -28,7 +25,8 @@ fm_status fm_network_session_open(struct network *network, int width, int height
             .purpose = purpose_of(model),
             .bytes = bytes.bytes,
             .size = bytes.size,
-            .strict = network->strict,
+            .strict = network->strict && !network->audited,
+            .report = !network->strict && !network->audited,
             .input_dtype = network->input_dtype,
             .input_rank = 4,
             .input_dims = {1, 3, height, width},

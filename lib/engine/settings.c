@@ -32,6 +32,13 @@ static fm_status check_det_sizes(const int sizes[FM_MAX_DET_SIZES], struct call 
     return FM_OK;
 }
 
+/* A graph with its size written in sees every picture once, at that size. */
+static void keep_to_fixed_size(const struct fm_engine *engine, struct call *call) {
+    const struct detector_recipe *detector = &engine->detector->model->detector;
+    if (detector->fixed_width > 0 && detector->fixed_height > 0)
+        call->det_size_count = 1;
+}
+
 static fm_status check_call(const struct call *call, fm_error *error) {
     if (!(call->det_threshold > 0.0f && call->det_threshold <= 1.0f))
         return fm_fail(error, FM_INVALID_ARGUMENT, "detection threshold %g: expected more than 0 and at most 1",
@@ -49,6 +56,7 @@ fm_status fm_call_resolve(const struct fm_engine *engine, const fm_call_options 
     fm_call_options options = {.struct_size = sizeof options};
     *call = engine->settings.call;
     call->embed = engine->recogniser != NULL;
+    keep_to_fixed_size(engine, call);
     if (!given)
         return FM_OK;
     if (!fm_options_copy(&options, sizeof options, given))
@@ -58,6 +66,7 @@ fm_status fm_call_resolve(const struct fm_engine *engine, const fm_call_options 
         const fm_status status = check_det_sizes(options.det_sizes, call, error);
         if (status != FM_OK)
             return status;
+        keep_to_fixed_size(engine, call);
     }
     if (options.det_threshold != 0.0f)
         call->det_threshold = options.det_threshold;
@@ -68,6 +77,10 @@ fm_status fm_call_resolve(const struct fm_engine *engine, const fm_call_options 
     if (options.min_face < 0.0f || options.min_face > 0.0f)
         call->min_face = options.min_face > 0.0f ? options.min_face : 0.0f;
     call->keep_pixels = options.keep_pixels;
+    if (options.compute & ~(FM_COMPUTE_DETECT | FM_COMPUTE_EMBED))
+        return fm_fail(error, FM_INVALID_ARGUMENT,
+                       "compute bits %#x: expected FM_COMPUTE_DETECT and FM_COMPUTE_EMBED only",
+                       (unsigned)options.compute);
     if (options.compute != FM_COMPUTE_ALL && !(options.compute & FM_COMPUTE_DETECT))
         return fm_fail(error, FM_INVALID_ARGUMENT, "compute bits %u: FM_COMPUTE_DETECT is needed for everything else",
                        (unsigned)options.compute);
@@ -101,6 +114,9 @@ static fm_status resolve_numbers(struct settings *settings, const fm_engine_opti
     if (status == FM_OK && (options->precision < FM_PRECISION_AUTO || options->precision > FM_PRECISION_INT8))
         status = fm_fail(error, FM_INVALID_ARGUMENT, "precision %d: expected fp32, fp16, bf16, int8 or auto",
                          (int)options->precision);
+    if (status == FM_OK && options->device < FM_DEVICE_CPU)
+        status =
+            fm_fail(error, FM_INVALID_ARGUMENT, "device %d: expected FM_DEVICE_CPU, 0 or 1 + index", options->device);
     settings->policy = options->policy;
     settings->precision = options->precision;
     settings->device = options->device;
@@ -109,7 +125,7 @@ static fm_status resolve_numbers(struct settings *settings, const fm_engine_opti
     settings->threads = options->threads > 0 ? options->threads : fm_core_count();
     settings->host_workers = settings->threads;
     settings->queue_depth = options->queue_depth > 0 ? options->queue_depth : DEFAULT_QUEUE_DEPTH;
-    settings->limits = fm_limits_resolve(options->limits.struct_size ? &options->limits : NULL);
+    settings->limits = fm_limits_resolve(options->limits);
     return status;
 }
 
@@ -141,6 +157,8 @@ static fm_status copy_strings(struct settings *settings, const fm_engine_options
     settings->providers = copy_string(settings, options->providers, &failed);
     settings->ort_library = copy_string(settings, options->ort_library, &failed);
     const size_t count = options->provider_option_count;
+    if (count && !options->provider_options)
+        return fm_fail(error, FM_INVALID_ARGUMENT, "%zu provider options, but provider_options is NULL", count);
     if (count > 256)
         return fm_fail(error, FM_INVALID_ARGUMENT, "%zu provider options: expected at most 256", count);
     settings->provider_options =
@@ -150,6 +168,9 @@ static fm_status copy_strings(struct settings *settings, const fm_engine_options
         if (!from->provider || !from->key || !from->value)
             return fm_fail(error, FM_INVALID_ARGUMENT, "provider option %zu: provider, key and value must all be given",
                            i);
+        if (!fm_provider_find(from->provider, strlen(from->provider)))
+            return fm_fail(error, FM_INVALID_ARGUMENT, "provider option '%s:%s': there is no provider '%s'",
+                           from->provider, from->key, from->provider);
         settings->provider_options[i] = (fm_provider_option){copy_string(settings, from->provider, &failed),
                                                              copy_string(settings, from->key, &failed),
                                                              fm_arena_copy(&settings->arena, from->value)};

@@ -135,6 +135,7 @@ static fm_status check_callback(fm_callback callback, fm_error *error) {
 fm_status fm_submit(fm_engine *engine, const fm_input *input, const fm_call_options *options, fm_callback callback,
                     void *user, fm_ticket *ticket, fm_error *error) {
     const struct receiver receiver = {.callback = callback, .user = user};
+    fm_error_clear(error);
     const fm_status status = check_callback(callback, error);
     return status == FM_OK ? accept(engine, input, options, &receiver, true, ticket, error) : status;
 }
@@ -142,6 +143,7 @@ fm_status fm_submit(fm_engine *engine, const fm_input *input, const fm_call_opti
 fm_status fm_try_submit(fm_engine *engine, const fm_input *input, const fm_call_options *options, fm_callback callback,
                         void *user, fm_ticket *ticket, fm_error *error) {
     const struct receiver receiver = {.callback = callback, .user = user};
+    fm_error_clear(error);
     const fm_status status = check_callback(callback, error);
     return status == FM_OK ? accept(engine, input, options, &receiver, false, ticket, error) : status;
 }
@@ -189,11 +191,12 @@ fm_status fm_analyze_batch(fm_engine *engine, const fm_input *inputs, size_t cou
                            fm_result **results, fm_error *error) {
     struct waiter waiter = {.remaining = count, .results = results};
     fm_status status = FM_OK;
+    fm_error_clear(error);
+    if (count && results)
+        memset(results, 0, count * sizeof *results);
     if (count && (!inputs || !results))
         return fm_fail(error, FM_INVALID_ARGUMENT, "a batch of %zu images without inputs or without room for results",
                        count);
-    if (count)
-        memset(results, 0, count * sizeof *results);
     fm_mutex_init(&waiter.mutex);
     fm_cond_init(&waiter.done);
     for (size_t i = 0; i < count; i++) {

@@ -24,10 +24,10 @@ static bool is_onnx(const char *name) {
     return length > 5 && strcmp(name + length - 5, ".onnx") == 0;
 }
 
-static void add_note(struct pack *pack, struct logger *logger, const char *file, const char *why) {
+static void add_note(struct pack *pack, struct logger *logger, fm_log_level level, const char *file, const char *why) {
     size_t used = strlen(pack->notes);
     snprintf(pack->notes + used, sizeof pack->notes - used, "%s%s: %s", used > 0 ? "\n" : "", file, why);
-    fm_log(logger, FM_LOG_INFO, "pack", "%s: %s", file, why);
+    fm_log(logger, level, "pack", "%s: %s", file, why);
 }
 
 /* --------------------------------------------------------------------- files */
@@ -145,10 +145,11 @@ static fm_status add_file(struct pack *pack, const char *folder, const char *nam
         free_model(model);
     }
     if (status != FM_OK && (alone || status == FM_OUT_OF_MEMORY)) {
-        return fm_fail(error, status, "%s", own.message);
+        return fm_fail(error, status == FM_IO ? FM_BAD_MODEL : status, "%s", own.message);
     }
     if (!taken) {
-        add_note(pack, logger, name, status != FM_OK ? own.message : note);
+        pack->damaged = pack->damaged || status != FM_OK;
+        add_note(pack, logger, status != FM_OK ? FM_LOG_WARN : FM_LOG_INFO, name, status != FM_OK ? own.message : note);
     }
     return FM_OK;
 }
@@ -160,7 +161,7 @@ static fm_status add_folder(struct pack *pack, struct logger *logger, fm_error *
     }
     fm_status status = list_files(pack, &listing, error);
     if (listing.count == MAX_FILES) {
-        add_note(pack, logger, pack->name, "more than 256 .onnx files: the rest was not looked at");
+        add_note(pack, logger, FM_LOG_WARN, pack->name, "more than 256 .onnx files: the rest was not looked at");
     }
     for (size_t i = 0; status == FM_OK && i < listing.count; i++) {
         status = add_file(pack, pack->path, listing.names[i], false, logger, error);
@@ -232,6 +233,11 @@ fm_status fm_pack_open(const char *path, const char *reason, struct logger *logg
     }
     if (status == FM_OK && is_empty(pack)) {
         status = fm_fail(error, FM_BAD_MODEL, "nothing in pack '%s' can be used: %s", path, pack->notes);
+    }
+    /* A damaged file may have been the model that is missing: half an answer must not look like a whole one. */
+    if (status == FM_OK && pack->damaged && (!pack->tasks[MODEL_DETECTION] || !pack->tasks[MODEL_RECOGNITION])) {
+        status = fm_fail(error, FM_BAD_MODEL, "pack '%s' has a file that cannot be read, and no %s: %s", path,
+                         pack->tasks[MODEL_DETECTION] ? "recogniser" : "detector", pack->notes);
     }
     if (status == FM_OK) {
         *out = pack;

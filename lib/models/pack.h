@@ -60,6 +60,7 @@ struct pack {
     char name[256], path[4096], reason[64];
     struct model *tasks[FM_TASKS]; /* owned; NULL when the pack has none; index enum model_task */
     char notes[2048];              /* files that were not used, and why */
+    bool damaged;                  /* one of them could not be read at all */
 };
 
 /* Where a pack is: `wanted` as a path or a name (data folder's packs, then ~/.insightface/models/NAME), or NULL:

@@ -28,6 +28,7 @@ struct session_request {
     const uint8_t *bytes; /* the ONNX file; only read during open */
     size_t size;
     bool strict; /* audit: every node must run on this provider */
+    bool report; /* the same audit, but what ran elsewhere is only said (elsewhere) */
     /* A typical input, for the audit and warm-up: dims with batch 1. */
     enum dtype input_dtype;
     int input_rank;
@@ -51,13 +52,14 @@ struct provider {
     bool listed_in_auto;
     bool split_prelu;      /* its PRelu is slow: give it the graph in other words (fm_graph_split_prelu) */
     bool session_per_lane; /* a session serialises its callers: every lane opens its own */
-    bool fixed_shapes;     /* open one session per input size, its dimensions fixed in the graph */
     /* Can it be opened here? Cheap: loads libraries, opens no model. */
     void (*probe)(const struct runtime_options *options, struct provider_probe *probe);
     fm_status (*open)(const struct runtime_options *options, const struct session_request *request,
                       struct session **session, fm_error *error);
     void (*close)(struct session *session);
     const char *(*detail)(const struct session *session); /* "ONNX Runtime 1.31.1 (/path/libonnxruntime.so), CPU" */
+    /* "" or words on the nodes that run on another provider, and on which: what a strict request refuses. */
+    const char *(*elsewhere)(const struct session *session);
     /* The graph's input and outputs by the order of its declaration. */
     size_t (*output_count)(const struct session *session);
     fm_status (*run_open)(struct session *session, struct run **run, fm_error *error);

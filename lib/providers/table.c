@@ -55,8 +55,8 @@ ORT_ROW(ORT_BACKEND_COREML)
 #define ABSENT_OPERATIONS .probe = absent_probe, .open = absent_open, .close = absent_close
 #define ORT_OPERATIONS(id)                                                                                             \
     .probe = probe_##id, .open = open_##id, .close = fm_ort_session_close, .detail = fm_ort_session_detail,            \
-    .output_count = fm_ort_session_output_count, .run_open = fm_ort_run_open, .run_close = fm_ort_run_close,           \
-    .submit = fm_ort_run_submit, .wait = fm_ort_run_wait
+    .elsewhere = fm_ort_session_elsewhere, .output_count = fm_ort_session_output_count, .run_open = fm_ort_run_open,   \
+    .run_close = fm_ort_run_close, .submit = fm_ort_run_submit, .wait = fm_ort_run_wait
 
 /* On an accelerator one run at a time: a second lane would only queue behind the first, and keep a second workspace. */
 #define ACCELERATOR .host_compute = false, .prefer_bytes = true, .detect_batch = 8, .embed_batch = 32, .lanes = 1

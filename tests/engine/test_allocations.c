@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "base/os.h"
 #include "engine_support.h"
 #include "image/image.h"
 
@@ -59,13 +60,14 @@ char *__wrap_strdup(const char *text) {
     return __real_strdup(text);
 }
 
-enum { IMAGES = 6, FORMS = 3 };
+enum { IMAGES = 6, FORMS = 4 };
 
-/* The same pictures as pixels, as PNG and as JPEG. */
+/* The same pictures as pixels, as PNG and JPEG in memory, and as files. */
 struct pictures {
     struct test_image images[IMAGES];
     fm_pixels pixels[IMAGES];
     struct buffer files[IMAGES * 2];
+    char folder[OS_PATH_SIZE], paths[IMAGES][OS_PATH_SIZE];
     fm_input inputs[IMAGES * FORMS];
     fm_input largest[IMAGES * FORMS]; /* the tallest picture only */
 };
@@ -73,6 +75,7 @@ struct pictures {
 static void pictures_make(struct pictures *all) {
     fm_error error = {0};
     memset(all, 0, sizeof *all);
+    assert_true(fm_temporary_folder(all->folder, sizeof all->folder));
     for (int i = 0; i < IMAGES; i++) {
         struct test_image *image = &all->images[i];
         *image = test_image_make(640, 80 * (i + 1), (uint32_t)i);
@@ -80,9 +83,15 @@ static void pictures_make(struct pictures *all) {
         const struct canvas canvas = {image->rgb, image->width, image->height, (size_t)image->width * 3};
         assert_int_equal(fm_encode_png(&canvas, &all->files[2 * i], &error), FM_OK);
         assert_int_equal(fm_encode_jpeg(&canvas, 90, &all->files[2 * i + 1], &error), FM_OK);
-        all->inputs[3 * i] = fm_input_pixels(&all->pixels[i]);
-        all->inputs[3 * i + 1] = fm_input_encoded(all->files[2 * i].bytes, all->files[2 * i].size);
-        all->inputs[3 * i + 2] = fm_input_encoded(all->files[2 * i + 1].bytes, all->files[2 * i + 1].size);
+        all->inputs[FORMS * i] = fm_input_pixels(&all->pixels[i]);
+        all->inputs[FORMS * i + 1] = fm_input_encoded(all->files[2 * i].bytes, all->files[2 * i].size);
+        all->inputs[FORMS * i + 2] = fm_input_encoded(all->files[2 * i + 1].bytes, all->files[2 * i + 1].size);
+        char name[32];
+        (void)snprintf(name, sizeof name, "picture%d.jpg", i);
+        assert_true(fm_path_join(all->paths[i], sizeof all->paths[i], all->folder, name));
+        assert_int_equal(fm_file_write(all->paths[i], all->files[2 * i + 1].bytes, all->files[2 * i + 1].size, &error),
+                         FM_OK);
+        all->inputs[FORMS * i + 3] = fm_input_file(all->paths[i]);
     }
 }
 
@@ -92,6 +101,7 @@ static void pictures_fill_largest(struct pictures *all) {
 }
 
 static void pictures_free(struct pictures *all) {
+    fm_folder_remove(all->folder);
     for (int i = 0; i < IMAGES; i++) {
         test_image_free(&all->images[i]);
         fm_buffer_reset(&all->files[2 * i]);
@@ -122,8 +132,12 @@ static void warm_engine_allocates_nothing(void **state) {
         skip();
     pictures_make(&all);
     pictures_fill_largest(&all);
-    const fm_engine_options options = {
-        .struct_size = sizeof options, .pack = test_pack("stock"), .providers = "ort:cpu", .threads = 2, .batch = 2};
+    const fm_engine_options options = {.struct_size = sizeof options,
+                                       .pack = test_pack("stock"),
+                                       .providers = "ort:cpu",
+                                       .threads = 2,
+                                       .batch = 2,
+                                       .queue_depth = 2};
     const fm_call_options calls[] = {{.struct_size = sizeof calls[0]},
                                      {.struct_size = sizeof calls[0], .det_sizes = {128, 640}},
                                      {.struct_size = sizeof calls[0], .keep_pixels = true}};

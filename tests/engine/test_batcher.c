@@ -50,6 +50,11 @@ static const char *fake_detail(const struct session *session) {
     return "fake";
 }
 
+static const char *fake_elsewhere(const struct session *session) {
+    (void)session;
+    return "";
+}
+
 static size_t fake_outputs(const struct session *session) {
     (void)session;
     return 1;
@@ -100,6 +105,7 @@ static const struct provider provider = {.name = "fake",
                                          .open = fake_open,
                                          .close = fake_close,
                                          .detail = fake_detail,
+                                         .elsewhere = fake_elsewhere,
                                          .output_count = fake_outputs,
                                          .run_open = fake_run_open,
                                          .run_close = fake_run_close,

@@ -111,6 +111,7 @@ static void result_outlives_its_engine(void **state) {
     assert_int_equal(kept.width, 640);
     assert_memory_equal(kept.data, image.rgb, (size_t)640 * 160 * 3);
     fm_result_free(result);
+    test_image_free(&image);
 }
 
 /* ---- submit, busy, cancel, deadline, drain */
@@ -233,6 +234,7 @@ static void close_finishes_what_was_accepted(void **state) {
         assert_int_equal(fm_submit(engine, &input, NULL, count_call, &calls, NULL, NULL), FM_OK);
     fm_engine_close(engine);
     assert_int_equal(atomic_load(&calls), 20);
+    test_image_free(&image);
 }
 
 struct chain {
@@ -258,6 +260,7 @@ static void callback_may_submit_the_next(void **state) {
     fm_drain(chain.engine);
     assert_int_equal(atomic_load(&chain.left), 0);
     fm_engine_close(chain.engine);
+    test_image_free(&image);
 }
 
 /* ---- trim, stats, reports */

@@ -288,14 +288,14 @@ const struct ort_backend *fm_ort_backend(enum ort_backend_id id) {
 /* ---------------------------------------------------------------- session options */
 
 /* Keys of the runtime itself, not of a provider ("session.disable_prepacking"). The CPU provider has no other. */
-static bool is_session_key(const struct ort_backend *backend, const char *key) {
+static bool is_session_key(const char *key) {
     static const char *const prefixes[] = {"session.", "optimization.", "memory.", "mlas.", "ep."};
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
         if (strncmp(key, prefixes[i], strlen(prefixes[i])) == 0) {
             return true;
         }
     }
-    return backend == &backends[ORT_BACKEND_CPU];
+    return false;
 }
 
 static fm_status set_precision(struct ort_append *append, const struct session_request *request,
@@ -353,14 +353,19 @@ static fm_status take_user_options(const struct runtime_options *options, struct
         if (strcmp(option->provider, append->backend->name) != 0) {
             continue;
         }
-        if (is_session_key(append->backend, option->key)) {
+        if (is_session_key(option->key)) {
             status = fm_ort_check(
                 &append->library->api,
                 append->library->api.AddSessionConfigEntry(append->session_options, option->key, option->value),
                 FM_INVALID_ARGUMENT, error, append->backend->name);
         } else {
             append->has_choices = true;
-            status = option_set(list, option->key, option->value, error);
+            status = append->backend == &backends[ORT_BACKEND_CPU]
+                         ? fm_fail(error, FM_INVALID_ARGUMENT,
+                                   "ort:cpu has no option '%s'; it takes session keys only, such as "
+                                   "session.set_denormal_as_zero",
+                                   option->key)
+                         : option_set(list, option->key, option->value, error);
         }
     }
     return status;

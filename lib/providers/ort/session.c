@@ -25,6 +25,7 @@ struct session {
     struct log_route route;
     char name[256]; /* of the model, for messages */
     char detail[FM_ORT_PATH + 128];
+    char elsewhere[1020];
 };
 
 struct run {
@@ -175,12 +176,25 @@ static fm_status create_routed(struct session *session, const struct runtime_opt
     return status;
 }
 
+/* Strict: the audit decides. Otherwise its words are kept for the report; what else goes wrong in it will go wrong in
+   the real session too, and is told there. */
+static fm_status audit_session(struct session *session, const struct runtime_options *options,
+                               const struct session_request *request, fm_error *error) {
+    fm_error why = {0};
+    if (request->strict) {
+        return fm_ort_audit(session->backend, session->library, options, request, error);
+    }
+    if (request->report && fm_ort_audit(session->backend, session->library, options, request, &why) != FM_OK) {
+        snprintf(session->elsewhere, sizeof session->elsewhere, "%s", why.message);
+    }
+    return FM_OK;
+}
+
 static fm_status open_session(struct session *session, const struct runtime_options *options,
                               const struct session_request *request, fm_error *error) {
     const bool is_cpu = session->backend == fm_ort_backend(ORT_BACKEND_CPU);
     /* Nothing but the CPU can run a node of a CPU session: no audit. */
-    fm_status status =
-        request->strict && !is_cpu ? fm_ort_audit(session->backend, session->library, options, request, error) : FM_OK;
+    fm_status status = is_cpu ? FM_OK : audit_session(session, options, request, error);
     if (status == FM_OK) {
         status = create_routed(session, options, request, error);
     }
@@ -244,6 +258,10 @@ void fm_ort_session_close(struct session *session) {
 
 const char *fm_ort_session_detail(const struct session *session) {
     return session->detail;
+}
+
+const char *fm_ort_session_elsewhere(const struct session *session) {
+    return session->elsewhere;
 }
 
 size_t fm_ort_session_output_count(const struct session *session) {

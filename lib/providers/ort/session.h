@@ -10,6 +10,7 @@ FM_MUST_USE fm_status fm_ort_session_open(const struct ort_backend *backend, con
                                           fm_error *error);
 void fm_ort_session_close(struct session *session);
 const char *fm_ort_session_detail(const struct session *session);
+const char *fm_ort_session_elsewhere(const struct session *session);
 size_t fm_ort_session_output_count(const struct session *session);
 FM_MUST_USE fm_status fm_ort_run_open(struct session *session, struct run **run, fm_error *error);
 void fm_ort_run_close(struct run *run);
