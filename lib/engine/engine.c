@@ -57,6 +57,16 @@ static fm_status open_pack(struct fm_engine *engine, const char *source, fm_erro
     return FM_OK;
 }
 
+/* A size written into the graph overrides every wish: said once. */
+static void warn_fixed_size(struct fm_engine *engine) {
+    const struct model *model = engine->detector->model;
+    const struct call *call = &engine->settings.call;
+    const int width = model->detector.fixed_width, height = model->detector.fixed_height;
+    if (width > 0 && height > 0 && (call->det_size_count > 1 || call->det_sizes[0] != width || width != height))
+        fm_log(&engine->logger, FM_LOG_WARN, "engine",
+               "%s has its input size written in: every image is seen once, at %dx%d", model->file, width, height);
+}
+
 static fm_status open_networks(struct fm_engine *engine, fm_error *error) {
     fm_status status = fm_policy_open_network(engine, engine->pack->tasks[MODEL_DETECTION], &engine->detector, error);
     if (status == FM_OK && engine->pack->tasks[MODEL_RECOGNITION])
@@ -123,6 +133,8 @@ fm_status fm_engine_open(const fm_engine_options *given, fm_engine **engine_out,
         status = open_pack(engine, options.pack_source, error);
     if (status == FM_OK)
         status = open_networks(engine, error);
+    if (status == FM_OK)
+        warn_fixed_size(engine);
     if (status == FM_OK)
         status = open_queue(engine, error);
     if (status != FM_OK) {
