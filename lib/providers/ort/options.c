@@ -74,9 +74,8 @@ static uint64_t memory_limit(const struct runtime_options *options, const struct
 static fm_status cuda_defaults(const struct ort_library *library, const struct runtime_options *options,
                                const struct session_request *request, struct option_list *list, fm_error *error) {
     fm_status status = device_defaults(library, options, request, list, error);
-    /* The field takes kNextPowerOfTwo, which doubles the arena at each growth and so reaches a 2 GiB limit with a bit
-       over 1 GiB in use; sizes here repeat from batch to batch, so asking for what is needed costs nothing once warm.
-     */
+    /* The runtime's own default, kNextPowerOfTwo, doubles the arena at each growth and reaches a 2 GiB limit with a bit
+       over 1 GiB in use; face workers that met that limit take this one, and sizes here repeat from batch to batch. */
     if (status == FM_OK) {
         status = option_set(list, "arena_extend_strategy", "kSameAsRequested", error);
     }
