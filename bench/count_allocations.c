@@ -4,8 +4,8 @@
      cc -O2 -shared -fPIC -o build/count_allocations.so bench/count_allocations.c -ldl
      LD_PRELOAD=build/count_allocations.so facemill analyze ... picture.jpg
 
-   Twice with one and with more copies of the pictures; the difference per image is what counts. Prints to standard error
-   when the program ends. A tool, not a part of the product. */
+   Twice with one and with more copies of the pictures; the difference per image is what counts. Prints to standard
+   error when the program ends. A tool, not a part of the product. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdatomic.h>

@@ -61,7 +61,7 @@ test_openvino() {
     step setup-openvino sh scripts/setup_openvino.sh "$root/build/ort-openvino"
     [ "$ended" = pass ] || return 0
     FM_ORT_LIBRARY=$(echo "$root"/build/ort-openvino/libonnxruntime.so.*); export FM_ORT_LIBRARY
-    run_tests openvino tests --label-regex '^(engine|providers)$'
+    run_tests openvino tests --label-regex '^(engine|providers|cli)$'
     unset FM_ORT_LIBRARY
 }
 

@@ -19,7 +19,7 @@ struct job;
 struct slot {
     struct job *job;
     struct text path;
-    fm_result *result;   /* NULL when the input never reached the engine */
+    fm_result *result; /* NULL when the input never reached the engine */
     fm_error error;
     bool done; /* under job->mutex, like what it guards */
 };
@@ -332,7 +332,7 @@ static fm_status job_work(struct job *job) {
     if (!fm_config_flag(&job->program->config, OPT_QUIET) && fm_is_terminal(2))
         fm_progress_start(&job->progress, count_sources, job);
     if (!fm_thread_start(&writer, "writer", writer_run, job))
-        return fm_fail(&job->error, FM_INTERNAL, "cannot start a thread");
+        return fm_fail(&job->error, FM_OUT_OF_MEMORY, "not enough memory to start a thread");
     fm_sources_walk(&job->sources, &visitor);
     fm_mutex_lock(&job->mutex);
     job->ended = true;

@@ -185,7 +185,7 @@ static int run_command(const struct command *command, int argc, char **argv) {
         fm_config_print(&program.config, &text);
         code = print_text(&text);
     } else if (!fm_signals_watch(on_signal, &program)) {
-        fputs("facemill: cannot start a thread\n", stderr);
+        fputs("facemill: not enough memory to start a thread\n", stderr);
         code = EXIT_INTERNAL;
     } else {
         code = command->run(&program);

@@ -15,17 +15,22 @@ void fm_json_floats(struct json *json, const char *key, const float *values, siz
     fm_json_array_close(json);
 }
 
+static bool is_high_control(unsigned char byte) {
+    return byte >= 0x80 && byte < 0xA0;
+}
+
 void fm_text_add_visible(struct text *text, const char *string) {
-    unsigned char before = 0;
+    bool inside = false; /* of a character's bytes */
     for (const char *at = string; *at; at++) {
-        unsigned char byte = (unsigned char)*at;
-        /* U+0080 to U+009F count as controls as well, in UTF-8 or as a byte alone */
-        bool high = byte >= 0x80 && byte < 0xA0 && (before < 0x80 || before == 0xC2);
-        if (byte < 0x20 || byte == 0x7F || high)
+        unsigned char byte = (unsigned char)*at, next = (unsigned char)at[1];
+        /* U+0080 to U+009F count as controls as well, in UTF-8 (C2 80 ...) or as a byte alone */
+        bool control = byte < 0x20 || byte == 0x7F || (byte == 0xC2 && is_high_control(next)) ||
+                       (!inside && is_high_control(byte));
+        if (control)
             fm_text_add(text, "\\x%02X", byte);
         else
             fm_text_add_bytes(text, at, 1);
-        before = byte;
+        inside = byte >= 0x80 && !control;
     }
 }
 

@@ -46,10 +46,9 @@ static bool walk_folder(const char *path, const struct folder *parent, const str
 static bool visit_entry(const char *name, enum os_path_kind kind, void *user) {
     struct folder *folder = user;
     char path[PATH_SIZE];
-    /* Pipes and devices may wait for ever; what cannot even be looked at (a dangling link) is worth its error record. */
+    /* Pipes and devices may wait for ever; what cannot be looked at (a dangling link) is worth its error record. */
     bool file = kind == OS_PATH_FILE || kind == OS_PATH_NONE;
-    bool wanted =
-        name[0] != '.' && ((kind == OS_PATH_FOLDER && folder->recursive) || (file && looks_like_image(name)));
+    bool wanted = name[0] != '.' && ((kind == OS_PATH_FOLDER && folder->recursive) || (file && looks_like_image(name)));
     if (!wanted)
         return true;
     if (!fm_path_join(path, sizeof path, folder->path, name)) {
@@ -106,8 +105,8 @@ struct list {
     FILE *file;
     const atomic_int *interrupted;
     char bytes[16384], line[PATH_SIZE];
-    size_t at, end;  /* bytes[at..end) are not used yet */
-    size_t length;   /* of the line; PATH_SIZE and more did not fit and were dropped */
+    size_t at, end; /* bytes[at..end) are not used yet */
+    size_t length;  /* of the line; PATH_SIZE and more did not fit and were dropped */
     fm_error error;
 };
 

@@ -73,7 +73,7 @@ typedef enum fm_status {
 /* Words for a failure: what, which object, what was expected, what to do. The first failure of a call wins. */
 typedef struct fm_error {
     fm_status status;
-    char message[1020];
+    char message[2044];
 } fm_error;
 
 /* The status's name in lower case with underscores ("bad_image"), as JSON output has it. Never NULL. */

@@ -390,8 +390,9 @@ fm_status fm_network_open(const struct network_options *options, struct network 
     if (status == FM_OK && options->model->task == MODEL_RECOGNITION)
         status = fm_network_measure_embedding(network, session, error);
     if (status == FM_OK && (!create_batches(network, options->width, options->height) || !start_lanes(network)))
-        status = fm_fail(error, FM_OUT_OF_MEMORY, "cannot start %d lanes for %s; lower --threads or --batch",
-                         network->lane_count, options->model->file);
+        status =
+            fm_fail(error, FM_OUT_OF_MEMORY, "not enough memory to start %d lanes for %s; lower --threads or --batch",
+                    network->lane_count, options->model->file);
 cleanup:
     if (status != FM_OK) {
         fm_network_close(network);

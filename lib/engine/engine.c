@@ -102,8 +102,8 @@ static fm_status open_queue(struct fm_engine *engine, fm_error *error) {
     }
     for (int i = 0; i < engine->settings.host_workers; i++) {
         if (!fm_thread_start(&engine->workers[i], "fm-host", fm_pipeline_worker, engine))
-            return fm_fail(error, FM_OUT_OF_MEMORY, "cannot start host worker %d of %d; lower --threads", i + 1,
-                           engine->settings.host_workers);
+            return fm_fail(error, FM_OUT_OF_MEMORY, "not enough memory to start host worker %d of %d; lower --threads",
+                           i + 1, engine->settings.host_workers);
         engine->worker_count++;
     }
     return FM_OK;

@@ -52,12 +52,16 @@ fm_status fm_config_read(struct config *config, const char *path, fm_error *erro
     }
     if (bytes.size)
         memcpy(text, bytes.bytes, bytes.size);
+    text[bytes.size] = 0;
     int number = 1;
     for (char *line = text; line && !status; number++) {
-        char *end = strchr(line, '\n');
-        if (end)
-            *end = 0;
-        status = take_line(config, line, path, number, error);
+        char *end = memchr(line, '\n', (size_t)(text + bytes.size - line));
+        size_t length = (size_t)((end ? end : text + bytes.size) - line);
+        line[length] = 0;
+        if (strlen(line) != length)
+            status = fm_fail(error, FM_INVALID_ARGUMENT, "%s:%d: there is a zero byte; expected text", path, number);
+        else
+            status = take_line(config, line, path, number, error);
         line = end ? end + 1 : NULL;
     }
     snprintf(config->file, sizeof config->file, "%s", path);

@@ -39,7 +39,7 @@ static const struct option_row rows[OPT_COUNT] = {
                        ON_ENGINE, "Arithmetic of the networks; what a provider cannot do is an error. auto: fp32"},
     [OPT_THREADS] = {"threads", NULL, OPTION_INTEGER, "N", NULL, NULL, 1, 1024, GROUP_ENGINE, ON_ENGINE,
                      "Threads inside networks, together. Unset: the cores this process may use"},
-    [OPT_BATCH] = {"batch", "batch-size", OPTION_INTEGER, "N", NULL, NULL, 1, 1024, GROUP_ENGINE, ON_ENGINE,
+    [OPT_BATCH] = {"batch", "batch-size", OPTION_INTEGER, "N", NULL, NULL, 1, 256, GROUP_ENGINE, ON_ENGINE,
                    "Images or faces per network run. Unset: what was measured best for the provider"},
     [OPT_QUEUE_DEPTH] =
         {"queue-depth", NULL, OPTION_INTEGER, "N", NULL, NULL, 1, 4096, GROUP_ENGINE, ON_JOBS,

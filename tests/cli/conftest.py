@@ -50,9 +50,10 @@ class Facemill:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("FM_", "XDG_"))}
         self.environment = dict(clean, HOME=str(home), **environment)
 
-    def __call__(self, *arguments, code=0, stdin=b"", **environment):
+    def __call__(self, *arguments, code=0, stdin=b"", before=None, **environment):
+        """`before` is called in the new process: limits, another user."""
         done = subprocess.run([self.program] + [str(a) for a in arguments], input=stdin, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=120,
+                              stderr=subprocess.PIPE, timeout=120, preexec_fn=before,
                               env=dict(self.environment, **{k: str(v) for k, v in environment.items()}))
         ran = Ran(done)
         if code is not None:
@@ -102,6 +103,12 @@ def png_support():
 
 
 @pytest.fixture
+def no_landmarks(make_pack):
+    """A pack whose detector finds boxes alone: its faces cannot be aligned, though there is a recogniser."""
+    return make_pack("normalised")
+
+
+@pytest.fixture
 def working(tmp_path, runtime, make_pack, png_support):
     """With a runtime and the `stock` pack, named by FM_PACK."""
     home = tmp_path / "home"
@@ -146,9 +153,10 @@ class Square:
         return 1 / (1 + math.exp(-(4 * self.match - 9.6)))
 
 
-def png(squares=(), side=SIDE):
-    """A black picture with the squares painted, as PNG."""
-    rows = [bytearray(side * 3) for _ in range(side)]
+def png(squares=(), side=SIDE, width=None):
+    """A black picture with the squares painted, as PNG: `side` rows of `width` (unset: the same) pixels."""
+    width = width or side
+    rows = [bytearray(width * 3) for _ in range(side)]
     for square in squares:
         pixel = bytes(c * square.level for c in COLOURS[square.stride, square.anchor])
         x = square.column * square.stride
@@ -158,7 +166,7 @@ def png(squares=(), side=SIDE):
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, side, 8, 2, 0, 0, 0)
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) +
             chunk(b"IDAT", zlib.compress(b"".join(b"\0" + bytes(row) for row in rows), 1)) + chunk(b"IEND", b""))
 

@@ -58,6 +58,14 @@ def test_compare_without_a_face_or_recogniser(working, folder, make_pack):
     working("compare", folder / "a.png", code=2)
 
 
+def test_compare_of_faces_that_the_pack_cannot_embed(working, folder, no_landmarks):
+    """Without landmarks there is no embedding, and so no verdict."""
+    ran = working("compare", folder / "a.png", folder / "b.PNG", "--pack", no_landmarks, code=3)
+    assert str(folder / "a.png") in ran.err and "landmarks" in ran.err and "similarity" not in ran.out
+    ran = working("compare", folder / "sub" / "d.png", folder / "b.PNG", "--pack", no_landmarks, code=3)
+    assert str(folder / "b.PNG") in ran.err
+
+
 # ---------------------------------------------------------------- crop
 
 def test_crop(working, folder, tmp_path):
@@ -70,6 +78,13 @@ def test_crop(working, folder, tmp_path):
         face = working("crop", folder / "a.png", "--dir", tmp_path / str(size), "--size", size).records[0]["faces"][0]
         header = open(face["crop"], "rb").read(24)
         assert header[:4] == b"\x89PNG" and int.from_bytes(header[16:20], "big") == int.from_bytes(header[20:24], "big") == size
+
+
+def test_a_face_that_cannot_be_cut_out_is_its_images_error(working, folder, tmp_path, no_landmarks):
+    ran = working("crop", "--recursive", folder, "--dir", tmp_path / "crops", "--pack", no_landmarks, code=1)
+    assert ["error" in record for record in ran.records] == [True, True, True, False]
+    assert "face 1" in ran.records[0]["error"]["message"] and "landmarks" in ran.records[0]["error"]["message"]
+    assert os.listdir(tmp_path / "crops") == [] and "4 images, 0 faces, 3 errors" in ran.summary_line
 
 
 # ---------------------------------------------------------------- models
@@ -89,6 +104,14 @@ def test_models_list_show_verify(working, make_pack, facemill):
     assert [record["verdict"] for record in verified] == ["pass"] * 3 and len(verified[-1]["pack_id"]) == 64
     working("models", "show", "no_such_pack", code=3)
     assert "no pack" in facemill("models", "list").err
+
+
+def test_models_says_who_named_a_pack_that_is_not_there(working):
+    for action in ("show", "verify"):
+        ran = working("models", action, "/nowhere/at/all", code=3)
+        assert "/nowhere/at/all" in ran.err and "the argument of 'models %s' named it" % action in ran.err
+        assert "(FM_PACK named it" in working("models", action, code=3, FM_PACK="/nowhere").err
+        assert "(--pack named it" in working("models", action, "--pack", "/nowhere", code=3).err
 
 
 def test_models_verify_fails_on_a_damaged_file(working, make_pack, tmp_path):
@@ -216,6 +239,15 @@ def test_validate_bad_pictures_and_sides(working, folder):
     assert "--packs" in working("validate", "ort:cpu", "packs=x", "--images", folder, code=2).err
     working("validate", "ort:cpu", "pack=/nowhere", "--images", folder, code=3)
     working("validate", "ort:cpu", "ort:cpu", "--images", "/nowhere", code=1)
+
+
+def test_validate_of_faces_that_cannot_be_cut_out(working, folder, no_landmarks):
+    """Error records of those pictures, and the verdict of the others."""
+    ran = working("validate", "ort:cpu", "ort:cpu", "--recursive", "--images", folder, "--pack", no_landmarks, code=4)
+    errors = [record["error"] for record in ran.records if "error" in record]
+    assert [error["side"] for error in errors] == ["both"] * 3 and "landmarks" in errors[0]["message"]
+    assert last(ran)["errors"] == 3 and last(ran)["images"] == 4 and last(ran)["compared"] == 0
+    working("validate", "ort:cpu", "ort:cpu", "--images", folder, "--pack", no_landmarks, code=1)
 
 
 def test_validate_real_recogniser_against_its_quantised_twin(working, shared, tmp_path):

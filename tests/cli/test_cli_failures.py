@@ -107,15 +107,72 @@ def test_interrupt_finishes_what_is_in_flight(working, folder, tmp_path, number)
     assert json.loads((tmp_path / "s.json").read_text())["interrupted"] is True
 
 
-def test_second_interrupt_stops_at_once(working):
-    process = subprocess.Popen([working.program, "analyze", "--from-file", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+@pytest.mark.parametrize("arguments", [["-"], ["--from-file", "-"], ["--from-file", "/dev/fd/{descriptor}"]])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_ends_waiting_for_input(working, folder, tmp_path, number, arguments):
+    """Nothing comes, and nobody closes it."""
+    reader, writer = os.pipe()
+    arguments = [argument.format(descriptor=reader) for argument in arguments]
+    process = subprocess.Popen([working.program, "detect", str(folder / "a.png")] + arguments, stdin=reader, pass_fds=[reader],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=working.environment)
+    try:
+        assert json.loads(process.stdout.readline())["faces"]
+        assert process.poll() is None
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+        assert process.returncode == 128 + number and out == b""
+        assert "interrupted: 1 images, 1 faces, 0 errors" in err.decode().splitlines()[-1]
+    finally:
+        process.kill()
+        os.close(reader)
+        os.close(writer)
+
+
+def test_second_interrupt_stops_at_once(working, folder):
+    """The first waits for the images in flight, whose records nobody reads."""
+    process = subprocess.Popen([working.program, "analyze"] + [str(folder / "c.png")] * 200, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, env=working.environment)
-    time.sleep(1)  # it waits for its list, which never comes
+    process.stdout.readline()
+    time.sleep(1)  # the pipe is full by now
     process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
+    time.sleep(0.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=10) == 130
+
+
+@pytest.mark.parametrize("redirection, words", [("<&-", "Bad file descriptor"), ("</tmp", "Is a directory")])
+def test_unreadable_standard_input_is_not_called_empty(working, folder, tmp_path, redirection, words):
+    def run(*arguments):
+        done = subprocess.run(["sh", "-c", 'exec "$0" "$@" ' + redirection, working.program] + [str(a) for a in arguments],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=working.environment, timeout=60)
+        assert done.returncode == 1, done.stderr
+        return json.loads(done.stdout.splitlines()[0])
+
+    record = run("detect", "-", "--summary", tmp_path / "s.json")
+    assert record["error"] == {"code": "io", "message": "cannot read standard input: " + words}
+    record = run("detect", "--from-file", "-")
+    assert record["error"] == {"code": "io", "message": "cannot read list '-': " + words}
+
+
+def test_closed_standard_streams_are_not_taken_by_files(working, folder, tmp_path):
+    """A job without standard output must not write its records into whatever was opened first."""
+    done = subprocess.run(["sh", "-c", 'exec "$0" "$@" >&- 2>&-', working.program, "detect", str(folder), "--summary",
+                           str(tmp_path / "s.json")], env=working.environment, timeout=60)
+    assert done.returncode == 5 and "path" not in (tmp_path / "s.json").read_text().split("pack_path")[0]
+
+
+def test_one_picture_that_cannot_be_drawn_is_a_record(working, folder, tmp_path):
+    """JPEG ends at 65500 pixels. The others are drawn, and a folder that cannot be written still ends the job."""
+    if "jpeg" not in working("version").records[0]["decoders"].split(","):
+        pytest.skip("this build writes no JPEG (FM_WITH_JPEG)")
+    (folder / "b0.png").write_bytes(png(side=8, width=70000))
+    ran = working("detect", folder, "--draw", tmp_path / "drawn", "--max-width", 100000, code=1)
+    assert ["error" in record for record in ran.records] == [False, False, True, False] and "70000" in ran.out
+    assert "4 images, 6 faces, 1 errors" in ran.summary_line
+    assert sorted(os.listdir(tmp_path / "drawn")) == ["a.faces.jpg", "b.faces.jpg", "c.faces.jpg"]
+    (tmp_path / "full" / "a.faces.jpg").mkdir(parents=True)
+    working("detect", folder, "--draw", tmp_path / "full", code=5)
 
 
 def test_no_runtime_is_3_with_the_remedy(facemill, folder, make_pack):

@@ -1,6 +1,7 @@
 """The option table from outside: precedence of every option, spellings, refusals, help. No runtime is needed."""
 
 import json
+import os
 
 import pytest
 
@@ -80,6 +81,8 @@ def test_spellings(facemill):
     (["--treads", "2"], ["--treads", "--threads"]),
     (["--threads", "two"], ["--threads", "'two'", "1 to 1024"]),
     (["--threads=0"], ["--threads", "'0'"]),
+    (["--batch=257"], ["--batch", "'257'", "1 to 256"]),
+    (["--cpu-mask", "sse"], ["--cpu-mask", "'sse'", "scalar|avx2"]),
     (["--det-threshold", "nan"], ["--det-threshold", "'nan'", "0.001 to 1"]),
     (["--det-size", "100"], ["--det-size", "'100'", "multiples of 32"]),
     (["--det-size", "64,128,192,256,320"], ["--det-size", "1 to 4"]),
@@ -113,6 +116,8 @@ def test_bad_variable_names_itself_and_other_commands_ignore_it(facemill):
     ("threads\n", [":1:", "key = value"]),
     ("config = other\n", [":1:", "'config'"]),
     ("threads =\n", [":1:", "threads"]),
+    ("threads = 2\nbatch = 3\0\nqueue-depth = 4\n", [":2:", "zero byte"]),
+    ("threads = 2\n\0", [":2:", "zero byte"]),
 ])
 def test_config_file_mistakes_name_file_and_line(facemill, tmp_path, text, words):
     config = tmp_path / "my.conf"
@@ -169,3 +174,91 @@ def test_help_to_a_full_disk_fails(facemill):
     import subprocess
     with open("/dev/full", "w") as full:
         assert subprocess.run([facemill.program, "analyze", "--help"], stdout=full, stderr=subprocess.DEVNULL).returncode == 5
+
+
+# ---------------------------------------------------------------- what the engine's options do
+
+def models_of(working, tmp_path, picture, *arguments):
+    working("analyze", picture, "--summary", tmp_path / "s.json", *arguments)
+    return json.loads((tmp_path / "s.json").read_text())["models"]
+
+
+def test_threads_and_batch_are_the_lanes_and_their_batch(working, folder, tmp_path, make_pack):
+    for threads, batch in ((1, 1), (3, 4), (2, 256)):
+        models = models_of(working, tmp_path, folder / "a.png", "--pack", make_pack("batched"), "--provider", "ort:cpu",
+                           "--threads", threads, "--batch", batch)
+        assert [(model["lanes"], model["max_batch"]) for model in models] == [(threads, batch)] * 2
+
+
+def test_cpu_mask_limits_the_kernels(working, folder):
+    def kernels(*arguments):
+        return [row["detail"] for row in working("doctor", *arguments).records if row["name"] == "kernels"][0].split(", ")
+
+    best = kernels()[0]
+    assert kernels("--cpu-mask", "scalar")[0] == "scalar" and kernels("--cpu-mask", best)[0] == best
+    masked = working("analyze", folder / "c.png", "--cpu-mask", "scalar")
+    assert [face["box"] for face in masked.records[0]["faces"]] == \
+        [face["box"] for face in working("analyze", folder / "c.png").records[0]["faces"]]
+    if best == "scalar":
+        pytest.skip("this processor has nothing that could be masked")
+
+
+def test_precision_that_a_provider_cannot_do_is_3(working, folder):
+    for precision in ("fp16", "bf16", "int8"):
+        ran = working("detect", folder / "a.png", "--provider", "ort:cpu", "--precision", precision, code=3)
+        assert "ort:cpu" in ran.err and precision in ran.err and ran.out == ""
+    working("detect", folder / "a.png", "--provider", "ort:cpu", "--precision", "fp32")
+
+
+def test_a_device_that_is_not_there_is_3(working, folder):
+    """No silent step down to the processor."""
+    ran = working("detect", folder / "a.png", "--device", 7, code=None)
+    if ran.code == 0:
+        used = json.loads(working("models", "verify", "--device", 7).out.splitlines()[-1])["providers"]
+        assert not [name for name in used.values() if name in ("ort:cpu", "native")], used
+        pytest.skip("this machine has eight accelerators")
+    assert ran.code == 3 and ran.out == ""
+    working("detect", folder / "a.png", "--device", "cpu")
+
+
+def test_provider_options_are_for_providers_that_exist(working, folder):
+    ran = working("detect", folder / "a.png", "--provider-option", "ort:nope:foo=bar", code=2)
+    assert "ort:nope" in ran.err and ran.out == ""
+
+
+def test_openvino_refuses_an_option_that_it_does_not_know(working, folder):
+    rows = {row["provider"]: row for row in working("providers", **from_outside()).records}
+    if not rows["ort:openvino"]["available"]:
+        pytest.skip("no OpenVINO here: " + rows["ort:openvino"]["reason"])
+    arguments = ["detect", folder / "a.png", "--provider", "ort:openvino"]
+    working(*arguments, **from_outside())
+    ran = working(*arguments, "--provider-option", "ort:openvino:no_such_key=1", code=None, **from_outside())
+    assert ran.code in (2, 3) and "--provider-option" in ran.err and ran.out == ""
+
+
+def from_outside():
+    """Where the libraries set up on this machine are, which the tests' own home hides."""
+    return dict({key: os.environ[key] for key in ("HOME", "XDG_DATA_HOME") if key in os.environ}, FM_ORT_LIBRARY="")
+
+
+def told(working, folder, tmp_path, *arguments):
+    """What a runtime with CUDA was told of its options: a fake one, which runs nothing."""
+    fake = os.environ.get("FM_FAKE_RUNTIME")
+    if not fake:
+        pytest.skip("no fake runtime named by FM_FAKE_RUNTIME")
+    record = tmp_path / "record"
+    record.write_text("")
+    ran = working("detect", folder / "a.png", "--ort-library", fake, "--provider", "ort:cuda", *arguments, code=3,
+                  FAKE_RECORD=record)
+    assert "the fake runs no real model" in ran.err, ran.err
+    lines = [line for line in record.read_text().splitlines() if line.startswith("cuda:")]
+    return dict(word.split("=", 1) for word in lines[0].split()[1:])
+
+
+def test_what_a_cuda_runtime_is_told(working, folder, tmp_path):
+    plain = told(working, folder, tmp_path)
+    assert (plain["device_id"], plain["gpu_mem_limit"]) == ("0", str(2 << 30)) and "foo" not in plain
+    chosen = told(working, folder, tmp_path, "--gpu-mem-limit", "123M", "--device", 2, "--provider-option", "ort:cuda:foo=a=b",
+                  "--provider-option", "ort:cuda:cudnn_conv_algo_search=HEURISTIC", "--provider-option", "ort:tensorrt:bar=1")
+    assert (chosen["device_id"], chosen["gpu_mem_limit"], chosen["foo"]) == ("2", str(123 << 20), "a=b")
+    assert chosen["cudnn_conv_algo_search"] == "HEURISTIC" and "bar" not in chosen

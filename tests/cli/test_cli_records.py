@@ -8,6 +8,7 @@ import pty
 import select
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -55,9 +56,24 @@ def test_detect_has_no_embeddings(working, folder):
     working("detect", "--embedding", "none", folder / "a.png", code=2)
 
 
+def test_a_face_without_embedding_says_so(working, folder, no_landmarks):
+    """Once on standard error, and in each record that would have had an embedding."""
+    for form in ("array", "base64"):
+        ran = working("analyze", "--pack", no_landmarks, folder, "--embedding", form)
+        faces = [face for record in ran.records for face in record["faces"]]
+        assert len(faces) == 6 and all(list(face) == ["box", "score", "landmarks", "embedding"] for face in faces)
+        assert not [face for face in faces if face["embedding"] is not None]
+        assert ran.err.count("has no embedding") == 1 and "a.png: face 1" in ran.err and "landmarks" in ran.err
+    ran = working("analyze", "--pack", no_landmarks, folder, "--embedding", "none", "--quiet")
+    assert ran.err == "" and "embedding" not in ran.records[0]["faces"][0]
+    ran = working("detect", "--pack", no_landmarks, folder)
+    assert "embedding" not in ran.err and "embedding" not in ran.records[0]["faces"][0]
+
+
 def test_pack_without_recogniser(working, folder, make_pack):
     record, = working("analyze", "--pack", make_pack("detector"), folder / "a.png").records
     assert list(record["faces"][0]) == ["box", "score", "landmarks"]
+    assert "has no embedding" not in working("analyze", "--pack", make_pack("detector"), folder / "a.png").err
 
 
 def test_folders_by_name_and_recursive(working, folder):
@@ -65,6 +81,17 @@ def test_folders_by_name_and_recursive(working, folder):
     assert names_of(records) == ["a.png", "b.PNG", "c.png"] and faces_of(records) == [1, 2, 3]
     records = working("detect", "--recursive", folder).records
     assert names_of(records) == ["a.png", "b.PNG", "c.png", "d.png"] and faces_of(records) == [1, 2, 3, 0]
+
+
+def test_folders_give_files_and_no_pipes(working, folder):
+    """A pipe would be waited for without end; a link to nothing is worth its error record."""
+    os.mkfifo(folder / "a.jpg")
+    (folder / "link.png").symlink_to(folder / "a.jpg")
+    (folder / "nothing.png").symlink_to(folder / "nowhere")
+    (folder / "folder.png").mkdir()
+    ran = working("detect", folder, code=1)
+    assert names_of(ran.records) == ["a.png", "b.PNG", "c.png", "nothing.png"]
+    assert ran.records[3]["error"]["code"] == "not_found"
 
 
 def test_a_link_back_up_ends(working, folder):
@@ -102,6 +129,17 @@ def test_lists_and_standard_input(working, folder, pictures, tmp_path):
     assert record["error"]["code"] == "not_found" and "none" in record["error"]["message"]
 
 
+def test_lists_with_strange_lines(working, folder, tmp_path):
+    """Longer than any path, with a zero byte, without an end: error records, and the lines around them count."""
+    name = os.fsencode(folder / "a.png")
+    (tmp_path / "list").write_bytes(b"%s\n%s\n%s\0%s\n\n%s\r\r\n%s" % (name, b"x" * 40000, name, name, name, name))
+    records = working("detect", "--from-file", tmp_path / "list", code=1).records
+    assert [record["error"]["code"] if "error" in record else len(record["faces"]) for record in records] == \
+        [1, "limit", "invalid_argument", 1, 1]
+    (tmp_path / "long").write_bytes((name + b"\n") * 3000)  # longer than any buffer
+    assert len(working("detect", "--from-file", tmp_path / "long").records) == 3000
+
+
 def test_options_reach_the_engine(working, folder):
     assert faces_of(working("detect", folder / "c.png", "--max-faces", 1).records) == [1]
     assert faces_of(working("detect", folder / "c.png", FM_MAX_FACES=2).records) == [2]
@@ -120,6 +158,9 @@ def test_summary(working, folder, tmp_path):
     assert (summary["images"], summary["faces"], summary["errors"]) == (3, 6, 0)
     assert summary["pack"] == "stock" and summary["pack_reason"] == "FM_PACK" and len(summary["pack_id"]) == 64
     assert len(summary["providers"]) == 2 and set(summary["providers"].values()) == {"ort:cpu"}
+    assert [(model["file"], model["task"], model["provider"], model["precision"]) for model in summary["models"]] == \
+        [("detector.onnx", "detection", "ort:cpu", "fp32"), ("embedder.onnx", "recognition", "ort:cpu", "fp32")]
+    assert all({"detail", "max_batch", "lanes", "input_u8"} <= set(model) for model in summary["models"])
     assert summary["images_per_s"] == pytest.approx(3 / summary["seconds"])
     for words in ("3 images, 6 faces, 0 errors", "pack stock (FM_PACK)", " on ort:cpu"):
         assert words in ran.summary_line
@@ -176,12 +217,35 @@ def test_table(working, folder):
     assert "640x640" in lines[1] and lines[1].split()[2] == "1"
 
 
-def terminal(working, arguments, interrupt_at=None, stdout=True):
-    """Run on a pseudo-terminal; everything it showed, and the exit code."""
+def test_table_shows_control_characters_and_does_not_send_them(working, folder, tmp_path, pictures):
+    """A file's name must not clear the screen or forge a row. jsonl has the name as it is."""
+    name = "é\x1b[2J\n\x9b1mx\x7f.png"
+    (tmp_path / name).write_bytes(pictures[1])
+    out = working("analyze", tmp_path / name, tmp_path / ("missing" + name), "--format", "table", code=1).out
+    assert not [character for character in out if (ord(character) < 32 and character != "\n") or 127 <= ord(character) < 160]
+    assert len(out.splitlines()) == 3
+    assert out.count("é\\x1B[2J\\x0A\\xC2\\x9B1mx\\x7F.png") == 2 + out.count("there is no file")
+    assert working("detect", tmp_path / name).records[0]["path"] == str(tmp_path / name)
+    table = working("compare", tmp_path / name, tmp_path / name, "--format", "table").out
+    assert "\x1b" not in table and "\\x1B[2J" in table
+    ran = working("crop", folder / "a.png", "--dir", tmp_path / "\x1b[2J", "--format", "table")
+    assert "\x1b" not in ran.out and "\\x1B[2J" in ran.out
+
+
+def terminal(working, arguments, stdout=True, list_pieces=()):
+    """Run on a pseudo-terminal; everything it showed, and the exit code. {list} in an argument names a pipe that the
+    pieces are written into, a second apart."""
     master, slave = pty.openpty()
-    process = subprocess.Popen([working.program] + [str(a) for a in arguments], env=working.environment, stdin=slave,
+    reader, writer = os.pipe()
+    named = [str(a).replace("{list}", "/dev/fd/%d" % reader) for a in arguments]
+    process = subprocess.Popen([working.program] + named, env=working.environment, stdin=slave, pass_fds=[reader],
                                stdout=slave if stdout else subprocess.DEVNULL, stderr=slave)
+    os.close(reader)
     os.close(slave)
+    for number, piece in enumerate(list_pieces):
+        time.sleep(number and 1)
+        os.write(writer, piece)
+    os.close(writer)
     shown = b""
     while True:
         ready, _, _ = select.select([master], [], [], 60)
@@ -204,3 +268,10 @@ def test_terminal_gets_a_table_and_progress(working, folder):
     assert shown.rstrip().splitlines()[-1].split("\x1b[K")[-1].startswith("facemill: 900 images")
     shown, code = terminal(working, ["detect", "--quiet"] + [folder] * 50, stdout=False)
     assert code == 0 and shown == ""
+
+
+def test_a_list_from_a_pipe_is_read_once(working, folder, tmp_path):
+    """On a terminal the inputs are counted for the progress line: a second reader would take half of them."""
+    half = (os.fsencode(folder / "a.png") + b"\n") * 40
+    shown, code = terminal(working, ["detect", "--output", tmp_path / "out", "--from-file", "{list}"], list_pieces=[half, half])
+    assert code == 0 and "facemill: 80 images" in shown and len((tmp_path / "out").read_text().splitlines()) == 80

@@ -179,6 +179,7 @@ static void busy_cancel_and_deadline(void **state) {
     gate_init(&gate);
     fm_ticket ticket = 0;
     fm_error error = {0};
+    fm_stats stats = {.struct_size = sizeof stats};
     fm_engine *engine = engine_of(1, 0, 2);
     assert_int_equal(fm_submit(engine, &input, NULL, hold_worker, &gate, NULL, &error), FM_OK);
     gate_wait_inside(&gate); /* the only host worker is held; two calls fit into the queue */
@@ -187,10 +188,15 @@ static void busy_cancel_and_deadline(void **state) {
     assert_int_equal(fm_try_submit(engine, &input, NULL, note_status, &gate, NULL, &error), FM_OK);
     assert_int_equal(fm_try_submit(engine, &input, NULL, note_status, &gate, NULL, &error), FM_BUSY);
     assert_int_equal(error.status, FM_BUSY);
+    fm_engine_stats(engine, &stats);
+    assert_int_equal(stats.queue_depth, 3); /* the held one, which is answered but not done, and the two */
+    assert_int_equal(stats.queue_capacity, 2);
     assert_int_equal(fm_cancel(engine, ticket), FM_OK);
     assert_int_equal(fm_cancel(engine, ticket + 1000), FM_NOT_FOUND);
     gate_open(&gate);
     fm_drain(engine);
+    fm_engine_stats(engine, &stats);
+    assert_int_equal(stats.queue_depth, 0);
     assert_int_equal(atomic_load(&gate.calls), 2);
     assert_int_equal(fm_cancel(engine, ticket), FM_NOT_FOUND);
 

@@ -67,6 +67,57 @@ static void limits_hold_before_decoding(void **state) {
     test_image_free(&image);
 }
 
+/* Pixels of that colour inside the box given; parts outside the picture are left out. */
+static int count_colour(const fm_image *image, int x1, int y1, int x2, int y2, const uint8_t colour[3]) {
+    const fm_pixels pixels = fm_image_pixels(image);
+    int count = 0;
+    for (int y = y1 < 0 ? 0 : y1; y < y2 && y < pixels.height; y++)
+        for (int x = x1 < 0 ? 0 : x1; x < x2 && x < pixels.width; x++)
+            count += memcmp((const uint8_t *)pixels.data + ((size_t)y * (size_t)pixels.width + (size_t)x) * 3, colour,
+                            3) == 0;
+    return count;
+}
+
+static int count_all(const fm_image *image, const uint8_t colour[3]) {
+    const fm_pixels pixels = fm_image_pixels(image);
+    return count_colour(image, 0, 0, pixels.width, pixels.height, colour);
+}
+
+static fm_image *annotate(const fm_pixels *pixels, const fm_result *result, fm_draw_options options) {
+    fm_image *drawn = NULL;
+    options.struct_size = sizeof options;
+    assert_int_equal(fm_annotate(pixels, result, &options, &drawn, NULL), FM_OK);
+    return drawn;
+}
+
+static void points_and_labels_are_drawn(const fm_pixels *pixels, const fm_result *result) {
+    static const uint8_t point[3] = {0x30, 0xff, 0x30}, paper[3] = {0xff, 0x30, 0x30}, ink[3] = {0xff, 0xff, 0xff};
+    static const char *const words[] = {"anna", "berta", "carla"}, *const blanks[] = {"", "", ""};
+    fm_image *all = annotate(pixels, result, (fm_draw_options){.no_labels = false});
+    fm_image *plain = annotate(pixels, result, (fm_draw_options){.no_landmarks = true, .no_labels = true});
+    fm_image *named = annotate(pixels, result, (fm_draw_options){.labels = words});
+    fm_image *blank = annotate(pixels, result, (fm_draw_options){.labels = blanks});
+    assert_int_equal(fm_result_face_count(result), TEST_SQUARES);
+    for (size_t i = 0; i < TEST_SQUARES; i++) {
+        const fm_face *face = fm_result_face(result, i);
+        for (int k = 0; k < 5; k++) { /* every point inside the picture has its dot */
+            const int x = (int)(face->landmarks[k][0] + 0.5f), y = (int)(face->landmarks[k][1] + 0.5f);
+            if (x >= 2 && x < 638 && y >= 30 && y < 398)
+                assert_true(count_colour(all, x - 1, y - 1, x + 2, y + 2, point) > 0);
+        }
+    }
+    assert_int_equal(count_all(plain, point), 0);
+    assert_int_equal(count_all(plain, ink), 0);
+    assert_true(count_all(all, ink) > 0 && count_all(named, ink) > 0);
+    assert_true(count_all(named, ink) > count_all(blank, ink));     /* letters */
+    assert_true(count_all(named, paper) > count_all(blank, paper)); /* on a ground of their own */
+    assert_memory_not_equal(fm_image_pixels(named).data, fm_image_pixels(all).data, (size_t)640 * 400 * 3);
+    fm_image_free(all);
+    fm_image_free(plain);
+    fm_image_free(named);
+    fm_image_free(blank);
+}
+
 static void annotation_draws_on_a_copy(void **state) {
     (void)state;
     struct test_image image = test_image_make(640, 400, 3);
@@ -91,10 +142,46 @@ static void annotation_draws_on_a_copy(void **state) {
     assert_int_equal(after[((size_t)y * 640 + (size_t)x) * 3], 0xff); /* the box's left edge is red */
     assert_int_equal(after[((size_t)y * 640 + (size_t)x) * 3 + 1], 0x30);
     fm_image_free(drawn);
+    points_and_labels_are_drawn(&pixels, result);
     fm_result_free(result);
     fm_engine_close(engine);
     free(before);
     test_image_free(&image);
+}
+
+/* The same picture in other forms gives the same crop, byte for byte. */
+static void crops_do_not_depend_on_the_form_of_the_pixels(void **state) {
+    enum { WIDTH = 150, HEIGHT = 140, STRIDE = WIDTH * 3 + 13, SIDE = 112, BYTES = SIDE * SIDE * 3 };
+    static uint8_t rgb[WIDTH * HEIGHT * 3], bgr[WIDTH * HEIGHT * 3], strided[STRIDE * HEIGHT];
+    static float planes[WIDTH * HEIGHT * 3];
+    static uint8_t want[BYTES], have[BYTES];
+    const float landmarks[5][2] = {{51, 55}, {98, 60}, {74, 80}, {52, 102}, {93, 106}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rgb; i++) {
+        const size_t pixel = i / 3, channel = i % 3, row = pixel / WIDTH, column = pixel % WIDTH;
+        rgb[i] = (uint8_t)(pixel * (7 + channel) / 5 + channel * 61);
+        bgr[pixel * 3 + 2 - channel] = rgb[i];
+        strided[row * STRIDE + column * 3 + channel] = rgb[i];
+        planes[channel * WIDTH * HEIGHT + pixel] = ((float)rgb[i] + 0.25f) / 255.0f; /* truncated to the same byte */
+    }
+    const fm_pixels forms[] = {
+        {.data = rgb},
+        {.data = bgr, .order = FM_ORDER_BGR},
+        {.data = strided, .stride = STRIDE},
+        {.data = planes, .format = FM_FORMAT_F32, .layout = FM_LAYOUT_CHW},
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        fm_pixels pixels = forms[i];
+        pixels.struct_size = sizeof pixels;
+        pixels.width = WIDTH;
+        pixels.height = HEIGHT;
+        memset(have, 0xaa, sizeof have);
+        assert_int_equal(fm_crop_aligned(&pixels, landmarks, SIDE, i == 0 ? want : have, NULL), FM_OK);
+        if (i > 0)
+            assert_memory_equal(have, want, sizeof want);
+    }
+    memset(have, want[0], sizeof have);
+    assert_memory_not_equal(have, want, sizeof want); /* not one colour */
 }
 
 static void refusals_have_words(void **state) {
@@ -123,9 +210,8 @@ static void refusals_have_words(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(written_pictures_come_back),
-        cmocka_unit_test(limits_hold_before_decoding),
-        cmocka_unit_test(annotation_draws_on_a_copy),
+        cmocka_unit_test(written_pictures_come_back), cmocka_unit_test(limits_hold_before_decoding),
+        cmocka_unit_test(annotation_draws_on_a_copy), cmocka_unit_test(crops_do_not_depend_on_the_form_of_the_pixels),
         cmocka_unit_test(refusals_have_words),
     };
     if (!fm_temporary_folder(folder, sizeof folder))

@@ -1,6 +1,7 @@
 /* A fake ONNX Runtime with every provider compiled in, for test_options.c: it writes down what it is told, and fails in
-   the words of the "model" it is given. A model "open:WORDS" fails at open, "run:WORDS" at the first run; "log:WORDS"
-   makes the CUDA provider's library fail, with the words in the log alone, as the real one does. */
+   the words of the "model" it is given. What it is told also goes to the file named by FAKE_RECORD, for tests that run
+   the program. A real model fails at open. A model "open:WORDS" fails at open, "run:WORDS" at the first run;
+   "log:WORDS" makes the CUDA provider's library fail, with the words in the log alone, as the real one does. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,13 +30,23 @@ void fm_fake_reset(const char *library_words) {
     snprintf(broken, sizeof broken, "%s", library_words);
 }
 
+static void append_to_file(const char *line) {
+    const char *path = getenv("FAKE_RECORD");
+    FILE *file = path ? fopen(path, "a") : NULL;
+    if (file) {
+        fputs(line, file);
+        fclose(file);
+    }
+}
+
 static void note(const char *what, const char *const *keys, const char *const *values, size_t count) {
-    size_t used = strlen(record);
+    size_t used = strlen(record), start = used;
     used += (size_t)snprintf(record + used, sizeof record - used, "%s:", what);
     for (size_t i = 0; i < count; i++) {
         used += (size_t)snprintf(record + used, sizeof record - used, " %s=%s", keys[i], values[i]);
     }
     snprintf(record + used, sizeof record - used, "\n");
+    append_to_file(record + start);
 }
 
 static struct ort_status *fail(int code, const char *words) {
@@ -64,6 +75,14 @@ static struct ort_status *make(void **object) {
 static struct ort_status *set_number(void *options, int value) {
     (void)options;
     (void)value;
+    return NULL;
+}
+static struct ort_status *set_optimization(void *options, int level) {
+    (void)options;
+    char digits[16];
+    snprintf(digits, sizeof digits, "%d", level);
+    const char *key = "level", *value = digits;
+    note("optimization", &key, &value, 1);
     return NULL;
 }
 static struct ort_status *set_nothing(void *options) {
@@ -100,6 +119,9 @@ static struct ort_status *make_session(const void *env, const void *bytes, size_
     snprintf(words, sizeof words, "%.*s", (int)size, (const char *)bytes);
     if (strncmp(words, "open:", 5) == 0) {
         return fail(ORT_CODE_FAIL, words + 5);
+    }
+    if (strncmp(words, "run:", 4) != 0 && strncmp(words, "log:", 4) != 0) {
+        return fail(ORT_CODE_FAIL, "the fake runs no real model");
     }
     snprintf(run_words, sizeof run_words, "%s", words + 4);
     return make(session);
@@ -211,8 +233,9 @@ const struct ort_api_base *OrtGetApiBase(void) {
         FILL(slot, release);
     }
     FILL(1, get_code), FILL(2, get_words), FILL(4, make_env), FILL(6, set_nothing), FILL(8, make_session), FILL(9, run);
-    FILL(10, make), FILL(13, set_number), FILL(17, set_nothing), FILL(20, set_text), FILL(22, set_number);
-    FILL(23, set_number), FILL(24, set_number), FILL(25, set_number), FILL(30, count_one), FILL(31, count_one);
+    FILL(10, make), FILL(13, set_number), FILL(14, set_text), FILL(17, set_nothing);
+    FILL(20, set_text), FILL(22, set_number);
+    FILL(23, set_optimization), FILL(24, set_number), FILL(25, set_number), FILL(30, count_one), FILL(31, count_one);
     FILL(36, give_name), FILL(37, give_name), FILL(49, make_tensor), FILL(69, make_memory), FILL(76, free_nothing);
     FILL(78, make), FILL(93, release_status), FILL(125, list_providers), FILL(126, release_providers);
     FILL(130, set_entry), FILL(153, append_any), FILL(170, append_any), FILL(171, make), FILL(172, update_tensorrt);

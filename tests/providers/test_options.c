@@ -77,6 +77,33 @@ static void cuda_gets_the_fields_defaults(void **state) {
     expect_record("gpu_mem_limit=12345");
 }
 
+/* What the runtime does to a graph is never held back: the answers are compared as the field gets them. */
+static void every_graph_optimisation_is_asked_for(void **state) {
+    static const char *const providers[] = {"ort:cpu", "ort:cuda", "ort:tensorrt"};
+    const struct runtime_options options = {.threads = 1};
+    fm_error error;
+    (void)state;
+    for (size_t i = 0; i < sizeof providers / sizeof *providers; i++) {
+        fake.reset("");
+        assert_int_not_equal(open_on(providers[i], options, "detection", FM_PRECISION_AUTO, "open:no", &error), FM_OK);
+        expect_record("optimization: level=99");
+        assert_null(strstr(strstr(fake.record(), "level=99") + 1, "optimization"));
+    }
+}
+
+/* A library is ours alone: its names do not join those of the program, where another runtime may be at home. */
+static void a_librarys_names_stay_its_own(void **state) {
+    const struct runtime_options options = {.threads = 1};
+    fm_error error;
+    (void)state;
+    fake.reset("");
+    assert_int_not_equal(open_on("ort:cpu", options, "detection", FM_PRECISION_AUTO, "open:no", &error), FM_OK);
+    assert_non_null(fm_library_symbol(fake.library, "OrtGetApiBase"));
+    assert_null(fm_library_symbol(NULL, "OrtGetApiBase"));
+    assert_null(fm_library_symbol(NULL, "fm_fake_record"));
+    assert_non_null(fm_library_symbol(NULL, "malloc"));
+}
+
 static void callers_options_replace_and_extend(void **state) {
     const fm_provider_option chosen[] = {{"ort:cuda", "cudnn_conv_algo_search", "HEURISTIC"},
                                          {"ort:cpu", "other", "1"},
@@ -203,6 +230,8 @@ static void running_out_of_memory_is_a_status_of_its_own(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cuda_gets_the_fields_defaults),
+        cmocka_unit_test(every_graph_optimisation_is_asked_for),
+        cmocka_unit_test(a_librarys_names_stay_its_own),
         cmocka_unit_test(callers_options_replace_and_extend),
         cmocka_unit_test(tensorrt_keeps_its_engines),
         cmocka_unit_test(the_exported_function_serves_without_options),

@@ -49,6 +49,35 @@ static void strict_names_the_node_that_runs_elsewhere(void **state) {
     fm_buffer_reset(&onnx);
 }
 
+/* Not strict, the same audit only reports. */
+static void what_ran_elsewhere(const char *provider, char words[1024]) {
+    const struct provider *row = fm_provider_find(provider, strlen(provider));
+    struct buffer onnx = {0};
+    struct session *session = NULL;
+    fm_error error = {0};
+    graph_foreign(&onnx);
+    struct session_request request = graph_request("foreign.onnx", &onnx);
+    request.report = true;
+    if (row->open(&plain, &request, &session, &error) != FM_OK) {
+        fail_msg("%s", error.message);
+    }
+    snprintf(words, 1024, "%s", row->elsewhere(session));
+    row->close(session);
+    fm_buffer_reset(&onnx);
+}
+
+static void a_report_names_the_node_that_ran_elsewhere(void **state) {
+    char words[1024];
+    (void)state;
+    need("ort:cpu");
+    what_ran_elsewhere("ort:cpu", words);
+    assert_string_equal(words, "");
+    need("ort:openvino");
+    what_ran_elsewhere("ort:openvino", words);
+    assert_non_null(strstr(words, "odd_determinant"));
+    assert_null(strstr(words, "plain_relu"));
+}
+
 static void strict_accepts_what_runs_whole(void **state) {
     void (*const graphs[])(struct buffer *) = {graph_affine, graph_shapes};
     (void)state;
@@ -206,6 +235,7 @@ static void messages_go_to_the_engine_that_asked(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strict_names_the_node_that_runs_elsewhere),
+        cmocka_unit_test(a_report_names_the_node_that_ran_elsewhere),
         cmocka_unit_test(strict_accepts_what_runs_whole),
         cmocka_unit_test(strict_cpu_runs_anything),
         cmocka_unit_test(two_inputs_are_unsupported),
