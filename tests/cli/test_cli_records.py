@@ -151,7 +151,7 @@ def test_options_reach_the_engine(working, folder):
 
 
 def test_summary(working, folder, tmp_path):
-    ran = working("analyze", folder, "--summary", tmp_path / "s.json")
+    ran = working("analyze", folder, "--provider", "ort:cpu", "--summary", tmp_path / "s.json")
     summary = json.loads((tmp_path / "s.json").read_text())
     for key in ("images", "faces", "errors", "seconds", "images_per_s", "pack", "providers"):
         assert key in summary
