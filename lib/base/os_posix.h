@@ -6,4 +6,9 @@
    `root` is where the groups' file systems are mounted. */
 int fm_cgroup_cores(const char *membership, const char *root);
 
+struct os_accelerator;
+/* fm_accelerators_visit with another folder in the place of /. */
+void fm_accelerators_visit_below(const char *root, void (*visit)(const struct os_accelerator *accelerator, void *user),
+                                 void *user);
+
 #endif

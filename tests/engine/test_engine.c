@@ -303,6 +303,32 @@ static void trim_unloads_and_models_return(void **state) {
     test_image_free(&image);
 }
 
+static void stats_count_every_stage(void **state) {
+    (void)need_runtime(state);
+    struct test_image image = test_image_make(640, 240, 4);
+    const fm_pixels pixels = test_image_pixels(&image);
+    char folder[OS_PATH_SIZE], path[OS_PATH_SIZE];
+    fm_result *result = NULL;
+    fm_stats stats = {.struct_size = sizeof stats};
+    fm_timings timings = {.struct_size = sizeof timings};
+    assert_true(fm_temporary_folder(folder, sizeof folder));
+    assert_true(fm_path_join(path, sizeof path, folder, "a.png"));
+    assert_int_equal(fm_image_write(&pixels, path, FM_FILE_PNG, NULL), FM_OK);
+    fm_engine *engine = engine_of(1, 0, 0);
+    const fm_input input = fm_input_file(path);
+    assert_int_equal(fm_analyze(engine, &input, NULL, &result, NULL), FM_OK);
+    fm_engine_stats(engine, &stats);
+    for (size_t i = 0; i < FM_STAGES; i++)
+        assert_true(stats.stage_ms[i] > 0);
+    assert_true(stats.memory_bytes > (uint64_t)640 * 640 * 3 && stats.memory_peak_bytes > stats.memory_bytes);
+    fm_result_timings(result, &timings);
+    assert_true(timings.decode_ms > 0 && timings.embed_ms > 0 && timings.total_ms >= timings.decode_ms);
+    fm_result_free(result);
+    fm_engine_close(engine);
+    fm_folder_remove(folder);
+    test_image_free(&image);
+}
+
 static void two_engines_side_by_side(void **state) {
     (void)need_runtime(state);
     struct test_image image = test_image_make(320, 240, 7);
@@ -450,6 +476,7 @@ int main(void) {
         cmocka_unit_test(close_finishes_what_was_accepted),
         cmocka_unit_test(callback_may_submit_the_next),
         cmocka_unit_test(trim_unloads_and_models_return),
+        cmocka_unit_test(stats_count_every_stage),
         cmocka_unit_test(two_engines_side_by_side),
         cmocka_unit_test(crops_embed_as_faces_do),
         cmocka_unit_test(call_options_override_the_engine),

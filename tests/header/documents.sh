@@ -17,6 +17,10 @@ for document in README.md ARCHITECTURE.md CONTRIBUTING.md docs/*.md; do
     done
 done
 
+# README begins with the two commands that work on a bare machine.
+first=$(awk '/^```/ { if (inside) exit; inside = 1; next } inside { print $2 }' README.md | tr '\n' ' ')
+[ "$first" = "scripts/run.sh scripts/test.sh " ] || { echo "README's first block is '$first', not the two commands"; failed=1; }
+
 [ -n "$program" ] || exit "$failed"
 for command in $(sed -n 's/^facemill \([a-z]*\) .*/\1/p' README.md | sort -u); do
     help=$("$program" "$command" --help) || { echo "README shows 'facemill $command', which is no command"; exit 1; }
