@@ -74,7 +74,7 @@ if build minimal; then
 fi
 if build asan; then run_tests asan asan --exclude-regex check_includes; fi
 if build tsan; then
-    run_tests tsan tsan --label-regex '^(unit|engine|providers)$' \
+    run_tests tsan tsan --label-regex '^(unit|engine|providers|image)$' \
         --exclude-regex check_includes
 fi
 step fuzz sh scripts/fuzz.sh 20
