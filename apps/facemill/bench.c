@@ -3,13 +3,12 @@
 #include "output.h"
 #include "program.h"
 #include "sources.h"
+#include "statistics.h"
 #include "summary.h"
 
 #include "base/os.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define STAGES 9 /* fm_timings' members, in order */
@@ -18,16 +17,6 @@
 
 static const char *const stage_names[STAGES] = {"queue",       "read",  "decode", "letterbox", "detect",
                                                 "postprocess", "align", "embed",  "total"};
-
-/* Numbers of one kind, in the order they were measured. */
-struct samples {
-    double *values;
-    size_t count;
-};
-
-struct figures {
-    double mean, deviation, p50, p90, p99, least, most; /* p50 is the median */
-};
 
 struct inputs {
     struct arena arena; /* names */
@@ -46,41 +35,6 @@ struct row {
     struct figures stages[STAGES], images_per_s, faces_per_s;
     char ran_on[512], pack[256];
 };
-
-/* ---- statistics */
-
-static int compare_values(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Linear between the two nearest ranks. */
-static double percentile(const struct samples *samples, double share) {
-    double rank = share * (double)(samples->count - 1), low = floor(rank);
-    size_t at = (size_t)low;
-    if (at + 1 >= samples->count)
-        return samples->values[samples->count - 1];
-    return samples->values[at] + (rank - low) * (samples->values[at + 1] - samples->values[at]);
-}
-
-static struct figures summarise(struct samples *samples) {
-    struct figures figures = {0};
-    double squares = 0;
-    if (samples->count == 0)
-        return figures;
-    for (size_t i = 0; i < samples->count; i++)
-        figures.mean += samples->values[i] / (double)samples->count;
-    for (size_t i = 0; i < samples->count; i++)
-        squares += (samples->values[i] - figures.mean) * (samples->values[i] - figures.mean);
-    figures.deviation = samples->count > 1 ? sqrt(squares / (double)(samples->count - 1)) : 0;
-    qsort(samples->values, samples->count, sizeof *samples->values, compare_values);
-    figures.p50 = percentile(samples, 0.5);
-    figures.p90 = percentile(samples, 0.9);
-    figures.p99 = percentile(samples, 0.99);
-    figures.least = samples->values[0];
-    figures.most = samples->values[samples->count - 1];
-    return figures;
-}
 
 /* ---- inputs */
 
@@ -246,9 +200,9 @@ static bool measure(struct program *program, const struct config *config, const 
         status = run_pass(engine, inputs, results, i < warmup ? NULL : &m, row);
     if (!status) {
         for (int i = 0; i < STAGES; i++)
-            row->stages[i] = summarise(&m.stages[i]);
-        row->images_per_s = summarise(&m.images_per_s);
-        row->faces_per_s = summarise(&m.faces_per_s);
+            row->stages[i] = fm_samples_summarise(&m.stages[i]);
+        row->images_per_s = fm_samples_summarise(&m.images_per_s);
+        row->faces_per_s = fm_samples_summarise(&m.faces_per_s);
         describe_engine(engine, row);
     }
     row->peak_bytes = fm_memory_figures().process_peak;

@@ -148,6 +148,7 @@ def test_doctor(working):
     assert set(tests.values()) <= {"good", "missing"}, tests
     assert any("onnxruntime" in record["name"] for record in found["libraries"])
     assert found["verdict"][-1]["verdict"] == "good"
+    assert any("FM_PACK" in str(record) and "stock" in str(record) for record in found["packs"]), found["packs"]
 
 
 def test_doctor_decodes_what_this_build_can(working):

@@ -152,6 +152,7 @@ def test_options_reach_the_engine(working, folder):
 
 def test_summary(working, folder, tmp_path):
     ran = working("analyze", folder, "--provider", "ort:cpu", "--summary", tmp_path / "s.json")
+    assert "\x1b" not in ran.err and "\r" not in ran.err and " left" not in ran.err  # no progress into a pipe
     summary = json.loads((tmp_path / "s.json").read_text())
     for key in ("images", "faces", "errors", "seconds", "images_per_s", "pack", "providers"):
         assert key in summary
