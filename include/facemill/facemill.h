@@ -201,7 +201,7 @@ typedef struct fm_provider_option {
 /* Strings are copied by fm_engine_open. */
 typedef struct fm_engine_options {
     size_t struct_size;
-    const char *pack;        /* folder or name; NULL: FM_PACK, the config, an installed pack, the built-in one */
+    const char *pack;        /* folder or name; NULL: FM_PACK, else an installed pack (the config is the program's) */
     const char *pack_source; /* words for the summary on who named the pack ("--pack", "config"); NULL: "caller" */
     const char *providers;   /* "ort:cuda,ort:cpu"; NULL or "": auto */
     fm_policy policy;
@@ -223,8 +223,7 @@ typedef struct fm_engine_options {
     fm_log_level log_level;
     fm_log_callback log; /* NULL: standard error */
     void *log_user;
-    const char
-        *cpu_mask; /* highest instruction set of our own kernels: scalar, avx2, avx512, neon; NULL: FM_CPU_MASK */
+    const char *cpu_mask; /* highest level of our own kernels: scalar, avx2, avx512, neon; NULL: FM_CPU_MASK */
 } fm_engine_options;
 
 /* Open the pack and its models on providers that the policy allows. *engine is the caller's, closed by
