@@ -70,7 +70,7 @@ struct lane {
     struct run *run;         /* on its own session or on the network's */
 };
 
-/* CPU budget: networks that compute on this machine's cores never use more than `total` of them together. */
+/* CPU budget: how many of the threads that networks on this machine's cores may use together are free. */
 struct budget {
     struct os_mutex mutex;
     struct os_cond freed;

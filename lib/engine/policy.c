@@ -44,14 +44,13 @@ static fm_status parse_names(const char *names, struct choices *choices, fm_erro
     return FM_OK;
 }
 
-static fm_status take_auto(const struct settings *settings, struct choices *choices) {
+static void take_auto(const struct settings *settings, struct choices *choices) {
     for (size_t i = 0; fm_provider_row(i) && choices->count < MAX_CHOICES; i++) {
         const struct provider *row = fm_provider_row(i);
         const bool fits = settings->device == 0 || row->host_compute == (settings->device == FM_DEVICE_CPU);
         if (row->listed_in_auto && fits)
             choices->rows[choices->count++] = row;
     }
-    return FM_OK;
 }
 
 /* A device that no named provider can mean is a mistake, not a wish to ignore. */
@@ -78,8 +77,10 @@ static fm_status make_choices(const struct settings *settings, struct choices *c
     fm_policy policy = settings->policy;
     if (policy == FM_POLICY_DEFAULT)
         policy = choices->count == 0 ? FM_POLICY_AUTO : choices->count == 1 ? FM_POLICY_STRICT : FM_POLICY_ORDERED;
-    if (policy == FM_POLICY_AUTO && choices->count == 0)
-        return take_auto(settings, choices);
+    if (policy == FM_POLICY_AUTO && choices->count == 0) {
+        take_auto(settings, choices);
+        return FM_OK;
+    }
     if (policy == FM_POLICY_AUTO)
         return fm_fail(error, FM_INVALID_ARGUMENT,
                        "policy auto chooses the provider itself: name none, or take policy ordered");
