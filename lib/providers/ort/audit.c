@@ -305,6 +305,7 @@ fm_status fm_ort_audit(const struct ort_backend *backend, struct ort_library *li
     char folder[FM_ORT_PATH] = "", prefix[FM_ORT_PATH];
     struct ort_session_options *session_options = NULL;
     struct ort_session *session = NULL;
+    static const char *const end = "cannot end the audit's profile";
     char *path = NULL;
     fm_status status = fm_ort_options_make(backend, library, options, request, &session_options, error);
     if (status != FM_OK) {
@@ -324,8 +325,9 @@ fm_status fm_ort_audit(const struct ort_backend *backend, struct ort_library *li
         status = fm_ort_session_try(backend, library, session, request, error);
     }
     if (status == FM_OK) {
-        status = fm_ort_check(api, api->SessionEndProfiling(session, library->allocator, &path), FM_NO_PROVIDER, error,
-                              "cannot end the audit's profile");
+        status =
+            fm_ort_check(api, api->SessionEndProfiling(session, library->allocator, &path), FM_NO_PROVIDER, error, end);
+        status = fm_ort_made(status, path, error, end);
     }
     if (status == FM_OK) {
         status = read_profile(path, backend, request, error);

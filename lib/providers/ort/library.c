@@ -161,14 +161,23 @@ fm_status fm_ort_check(const struct ort_api *api, struct ort_status *status, fm_
     return ours;
 }
 
+fm_status fm_ort_made(fm_status status, const void *made, fm_error *error, const char *what) {
+    return status != FM_OK || made
+               ? status
+               : fm_fail(error, FM_OUT_OF_MEMORY, "%s: ONNX Runtime had no memory left, not even to say so", what);
+}
+
 /* ---------------------------------------------------------------- libraries */
 
 static fm_status make_environment(struct ort_library *library, fm_error *error) {
     const struct ort_api *api = &library->api;
     char log_id[32] = "facemill";
+    static const char *const start = "cannot start ONNX Runtime", *const describe = "cannot describe host memory to it";
+    static const char *const allocate = "cannot get ONNX Runtime's allocator";
     fm_status status =
         fm_ort_check(api, api->CreateEnvWithCustomLogger(receive_message, NULL, ORT_LOG_WARNING, log_id, &library->env),
-                     FM_NO_PROVIDER, error, "cannot start ONNX Runtime");
+                     FM_NO_PROVIDER, error, start);
+    status = fm_ort_made(status, library->env, error, start);
     if (status == FM_OK) {
         status = fm_ort_check(api, api->DisableTelemetryEvents(library->env), FM_NO_PROVIDER, error,
                               "cannot switch ONNX Runtime's telemetry off");
@@ -176,11 +185,13 @@ static fm_status make_environment(struct ort_library *library, fm_error *error) 
     if (status == FM_OK) {
         status =
             fm_ort_check(api, api->CreateCpuMemoryInfo(ORT_ALLOCATOR_ARENA, ORT_MEMORY_DEFAULT, &library->host_memory),
-                         FM_NO_PROVIDER, error, "cannot describe host memory to ONNX Runtime");
+                         FM_NO_PROVIDER, error, describe);
+        status = fm_ort_made(status, library->host_memory, error, describe);
     }
     if (status == FM_OK) {
         status = fm_ort_check(api, api->GetAllocatorWithDefaultOptions(&library->allocator), FM_NO_PROVIDER, error,
-                              "cannot get ONNX Runtime's allocator");
+                              allocate);
+        status = fm_ort_made(status, library->allocator, error, allocate);
     }
     return status;
 }

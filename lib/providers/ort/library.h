@@ -56,5 +56,8 @@ int fm_ort_log_level(const struct logger *logger);
    meaning becomes; `what` opens the words: "cannot open 'det.onnx' with ort:cpu". */
 fm_status fm_ort_check(const struct ort_api *api, struct ort_status *status, fm_status fallback, fm_error *error,
                        const char *what);
+/* `status`, or FM_OUT_OF_MEMORY where it is FM_OK and nothing was made: the runtime says success with a NULL status,
+   and a failure too when it has no memory left for the status. Ask it wherever a NULL would be followed. */
+fm_status fm_ort_made(fm_status status, const void *made, fm_error *error, const char *what);
 
 #endif

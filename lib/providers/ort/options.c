@@ -196,6 +196,7 @@ static fm_status append_cuda(struct ort_append *append, fm_error *error) {
     const struct option_list *list = append->list;
     struct ort_cuda_options *cuda = NULL;
     fm_status status = check_append(append, api->CreateCUDAProviderOptions(&cuda), error);
+    status = fm_ort_made(status, cuda, error, append->backend->name);
     if (status == FM_OK) {
         status =
             check_append(append, api->UpdateCUDAProviderOptions(cuda, list->keys, list->values, list->count), error);
@@ -215,6 +216,7 @@ static fm_status append_tensorrt(struct ort_append *append, fm_error *error) {
     const struct option_list *list = append->list;
     struct ort_tensorrt_options *tensorrt = NULL;
     fm_status status = check_append(append, api->CreateTensorRTProviderOptions(&tensorrt), error);
+    status = fm_ort_made(status, tensorrt, error, append->backend->name);
     if (status == FM_OK) {
         status = check_append(
             append, api->UpdateTensorRTProviderOptions(tensorrt, list->keys, list->values, list->count), error);
@@ -237,6 +239,7 @@ static fm_status append_rocm(struct ort_append *append, fm_error *error) {
         return append_exported(append, "OrtSessionOptionsAppendExecutionProvider_ROCM", append->device, error);
     }
     fm_status status = check_append(append, api->CreateROCMProviderOptions(&rocm), error);
+    status = fm_ort_made(status, rocm, error, append->backend->name);
     if (status == FM_OK) {
         status =
             check_append(append, api->UpdateROCMProviderOptions(rocm, list->keys, list->values, list->count), error);
@@ -407,8 +410,10 @@ fm_status fm_ort_options_make(const struct ort_backend *backend, struct ort_libr
     struct option_list list = {.count = 0};
     struct ort_append append = {.backend = backend, .library = library, .list = &list, .device = options->device};
     const struct ort_api *api = &library->api;
-    fm_status status = fm_ort_check(api, api->CreateSessionOptions(&append.session_options), FM_OUT_OF_MEMORY, error,
-                                    "cannot make ONNX Runtime's session options");
+    static const char *const what = "cannot make ONNX Runtime's session options";
+    fm_status status =
+        fm_ort_check(api, api->CreateSessionOptions(&append.session_options), FM_OUT_OF_MEMORY, error, what);
+    status = fm_ort_made(status, append.session_options, error, what);
     if (status == FM_OK) {
         status = set_basics(api, append.session_options, error);
     }

@@ -48,10 +48,11 @@ fm_status fm_ort_session_create(const struct ort_backend *backend, const struct 
                                 const struct session_request *request, struct ort_session **session, fm_error *error) {
     char what[320];
     snprintf(what, sizeof what, "cannot open '%s' on %s", request->name, backend->name);
-    return fm_ort_check(
+    const fm_status status = fm_ort_check(
         &library->api,
         library->api.CreateSessionFromArray(library->env, request->bytes, request->size, session_options, session),
         open_failure(backend), error, what);
+    return fm_ort_made(status, *session, error, what);
 }
 
 static fm_status input_value(const struct ort_library *library, const struct tensor *tensor, struct ort_value **value,
@@ -64,11 +65,13 @@ static fm_status input_value(const struct ort_library *library, const struct ten
         return fm_fail(error, FM_INVALID_ARGUMENT, "an input tensor is larger than its memory of %zu bytes",
                        tensor->capacity);
     }
-    return fm_ort_check(&library->api,
-                        library->api.CreateTensorWithDataAsOrtValue(library->host_memory, tensor->bytes, size,
-                                                                    tensor->dims, (size_t)tensor->rank,
-                                                                    (int)tensor->dtype, value),
-                        FM_PROVIDER_FAILED, error, "cannot describe an input to ONNX Runtime");
+    static const char *const what = "cannot describe an input to ONNX Runtime";
+    const fm_status status = fm_ort_check(
+        &library->api,
+        library->api.CreateTensorWithDataAsOrtValue(library->host_memory, tensor->bytes, size, tensor->dims,
+                                                    (size_t)tensor->rank, (int)tensor->dtype, value),
+        FM_PROVIDER_FAILED, error, what);
+    return fm_ort_made(status, *value, error, what);
 }
 
 static void names_reset(struct names *names, const struct ort_library *library) {
@@ -95,12 +98,13 @@ static fm_status names_read(struct names *names, const struct ort_library *libra
     if (status == FM_OK) {
         status = fm_ort_check(api, api->SessionGetInputName(session, 0, library->allocator, &names->input),
                               FM_BAD_MODEL, error, what);
+        status = fm_ort_made(status, names->input, error, what);
     }
     for (; status == FM_OK && names->output_count < outputs; names->output_count++) {
-        status = fm_ort_check(api,
-                              api->SessionGetOutputName(session, names->output_count, library->allocator,
-                                                        &names->outputs[names->output_count]),
+        char **name = &names->outputs[names->output_count];
+        status = fm_ort_check(api, api->SessionGetOutputName(session, names->output_count, library->allocator, name),
                               FM_BAD_MODEL, error, what);
+        status = fm_ort_made(status, *name, error, what);
     }
     return status;
 }
@@ -323,11 +327,12 @@ fm_status fm_ort_run_submit(struct run *run, const struct tensor *input, fm_erro
     }
     struct ort_status *failure =
         run_session(session->library, session->session, &session->names, run->input, run->outputs);
-    if (!failure) {
-        return FM_OK;
-    }
     snprintf(what, sizeof what, "cannot run '%s' on %s", session->name, session->backend->name);
-    return fm_ort_check(&session->library->api, failure, FM_PROVIDER_FAILED, error, what);
+    fm_status status = fm_ort_check(&session->library->api, failure, FM_PROVIDER_FAILED, error, what);
+    for (size_t i = 0; i < session->names.output_count; i++) {
+        status = fm_ort_made(status, run->outputs[i], error, what);
+    }
+    return status;
 }
 
 static fm_status describe_output(struct run *run, size_t index, struct tensor *output, fm_error *error) {
@@ -345,6 +350,7 @@ static fm_status describe_output(struct run *run, size_t index, struct tensor *o
     if (status == FM_OK) {
         status =
             fm_ort_check(api, api->GetTensorTypeAndShape(run->outputs[index], &info), FM_PROVIDER_FAILED, error, what);
+        status = fm_ort_made(status, info, error, what);
     }
     if (status == FM_OK) {
         status = fm_ort_check(api, api->GetTensorElementType(info, &dtype), FM_PROVIDER_FAILED, error, what);
@@ -369,6 +375,9 @@ static fm_status describe_output(struct run *run, size_t index, struct tensor *o
     if (status == FM_OK && !fm_tensor_size(output, &output->capacity)) {
         status = fm_fail(error, FM_PROVIDER_FAILED, "output '%s' of '%s' has an impossible shape",
                          run->session->names.outputs[index], run->session->name);
+    }
+    if (output->capacity > 0) { /* an output of no elements has no memory */
+        status = fm_ort_made(status, output->bytes, error, what);
     }
     if (info) {
         api->ReleaseTensorTypeAndShapeInfo(info);
