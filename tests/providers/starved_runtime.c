@@ -1,5 +1,5 @@
-/* A runtime without the memory for its own words, for test_starved.c: the real library named by STARVED_RUNTIME, but the
-   call in slot STARVED_SLOT makes nothing and returns NULL, which reads as success. ONNX Runtime does that where it
+/* A runtime without the memory for its own words, for test_starved.c: the real library named by STARVED_RUNTIME, but
+   the call in slot STARVED_SLOT makes nothing and returns NULL, which reads as success. ONNX Runtime does that where it
    cannot allocate a status. */
 #include <dlfcn.h>
 #include <stdint.h>
