@@ -39,6 +39,9 @@ FOREIGN = {
     "webp/": "lib/image",
     "libheif/": "lib/image",
     "protobuf-c/": "lib/onnx",
+    "jansson.h": "lib/base",
+    "zip.h": "service/packs",
+    "curl/": "service/packs",
     "onnx.pb-c.h": "lib/onnx",  # generated from the schema; it includes protobuf-c
 }
 # The compiler's own headers for one family of CPUs: where the siblings of reference functions live.

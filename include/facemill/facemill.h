@@ -172,6 +172,12 @@ typedef enum fm_precision {
     FM_PRECISION_INT8 = 4
 } fm_precision;
 
+/* How an image becomes pixels. */
+typedef enum fm_decode_mode {
+    FM_DECODE_EXACT = 0, /* every pixel of the file: the same answer everywhere */
+    FM_DECODE_FAST = 1   /* large JPEGs are decoded shrunk to what the largest detection size needs */
+} fm_decode_mode;
+
 typedef enum fm_face_metric {
     FM_METRIC_DEFAULT = 0, /* centre */
     FM_METRIC_AREA = 1,    /* keep the largest boxes */
@@ -223,7 +229,8 @@ typedef struct fm_engine_options {
     fm_log_level log_level;
     fm_log_callback log; /* NULL: standard error */
     void *log_user;
-    const char *cpu_mask; /* highest level of our own kernels: scalar, avx2, avx512, neon; NULL: FM_CPU_MASK */
+    const char *cpu_mask;  /* highest level of our own kernels: scalar, avx2, avx512, neon; NULL: FM_CPU_MASK */
+    fm_decode_mode decode; /* part of fm_engine_pack_id */
 } fm_engine_options;
 
 /* Open the pack and its models on providers that the policy allows. *engine is the caller's, closed by
@@ -335,10 +342,14 @@ typedef struct fm_model_info {
 } fm_model_info;
 
 typedef struct fm_pack_info {
-    const char *name;   /* last part of the folder, or the manifest's */
-    const char *path;   /* folder */
-    const char *reason; /* why this pack: "--pack", "FM_PACK", "config", "installed", "built-in" */
-    const char *id;     /* fm_engine_pack_id */
+    const char *name;        /* last part of the folder, or the manifest's */
+    const char *path;        /* folder */
+    const char *reason;      /* why this pack: "--pack", "FM_PACK", "config", "installed", "built-in" */
+    const char *id;          /* fm_engine_pack_id */
+    const char *manifest;    /* "facemill", "insightface-2", or "" for a folder routed by shape */
+    const char *licence;     /* name of the licence as the manifest states it; "" when it does not */
+    const char *licence_url; /* where its text is; "" when not said */
+    float match_threshold;   /* similarity from which two faces count as one person; 0 when the pack does not say */
 } fm_pack_info;
 
 FM_API fm_pack_info fm_engine_pack(const fm_engine *engine);
@@ -422,7 +433,13 @@ typedef struct fm_model_file {
     uint64_t bytes, parameters;
     int64_t opset;
     int node_count;
-    fm_status status; /* of reading it; `note` has the words */
+    fm_status status; /* of reading it, and of its digest where the pack's manifest has one; `note` has the words */
+    const char *expected_sha256; /* the manifest's; "" when there is none */
+    const char *licence;         /* of the file or its pack, as the manifest states it; "" when not said */
+    const char *typical_input;   /* "1x3x640x640": the shape that the next figures are for; "" when unknown */
+    uint64_t macs;               /* multiply-adds of one image of that shape; 0 when `cost_note` says why not */
+    uint64_t weight_bytes, activation_bytes; /* of the weights; of the largest set of tensors alive at once */
+    const char *cost_note;                   /* operators whose shapes could not be followed; "" when all were */
 } fm_model_file;
 typedef void (*fm_model_visitor)(const fm_model_file *model, void *user);
 /* Visit the ONNX files of a pack (folder or name as in fm_engine_options.pack) or one .onnx file. *path receives the
@@ -430,6 +447,38 @@ typedef void (*fm_model_visitor)(const fm_model_file *model, void *user);
 FM_API FM_MUST_USE fm_status fm_pack_visit(const char *pack, fm_model_visitor visitor, void *user, char *path,
                                            size_t path_size, fm_error *error);
 typedef void (*fm_pack_visitor)(const char *name, const char *path, const char *reason, void *user);
+/* Whether a provider runs one ONNX file. Strings live for the visit. */
+typedef struct fm_model_support {
+    const char *provider;
+    fm_status status;  /* FM_OK: opened and ran a picture of zeros; FM_NO_PROVIDER: not here; else it cannot */
+    const char *words; /* "" or what is missing and what to do; nodes that another provider would run */
+} fm_model_support;
+typedef void (*fm_support_visitor)(const fm_model_support *support, void *user);
+/* Open one ONNX file on every provider of the table in order of preference, run it once, and say how that went; also
+   for files that no family here can use. `options` (may be NULL) gives ort_library, device and provider options. Slow:
+   opens every runtime there is. Any thread. Errors: FM_NOT_FOUND, FM_IO, FM_BAD_MODEL, FM_UNSUPPORTED (not one picture
+   in). */
+FM_API FM_MUST_USE fm_status fm_model_visit_support(const char *path, const fm_engine_options *options,
+                                                    fm_support_visitor visitor, void *user, fm_error *error);
+
+/* What looking at graphs cannot tell, for fm_pack_describe. */
+typedef struct fm_model_choice {
+    const char *file;        /* inside the folder */
+    const char *key, *value; /* docs/manifest.md has the keys that may be chosen: "order" "bgr", "mean" "127.5", ... */
+} fm_model_choice;
+typedef struct fm_pack_draft {
+    size_t struct_size;
+    const char *name, *display_name;            /* NULL: the folder's name */
+    const char *licence, *licence_url, *source; /* NULL: not said */
+    const fm_model_choice *choices;
+    size_t choice_count;
+} fm_pack_draft;
+/* Look at every ONNX file of `folder`, and write `folder`/manifest.json: per file its digest and size, and for those
+   that a family here can use task, family, input, pixels, crop, thresholds. A manifest that is there already (ours, or
+   insightface's V2) is kept: its fields win, unknown ones stay, missing digests are added. Nothing is fetched.
+   Errors: FM_NOT_FOUND, FM_BAD_MODEL (words name the file), FM_INVALID_ARGUMENT (a choice nobody knows), FM_IO. */
+FM_API FM_MUST_USE fm_status fm_pack_describe(const char *folder, const fm_pack_draft *draft, fm_error *error);
+
 /* Visit the packs that can be found without being named by a path: FM_PACK, installed ones, ~/.insightface/models
    (those are used only when named). */
 FM_API void fm_packs_visit(fm_pack_visitor visitor, void *user);

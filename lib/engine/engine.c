@@ -194,7 +194,13 @@ void fm_engine_close(fm_engine *engine) {
 /* ---- reporting */
 
 fm_pack_info fm_engine_pack(const fm_engine *engine) {
-    return (fm_pack_info){engine->pack->name, engine->pack->path, engine->pack->reason, engine->pack_id};
+    return (fm_pack_info){.name = engine->pack->name,
+                          .path = engine->pack->path,
+                          .reason = engine->pack->reason,
+                          .id = engine->pack_id,
+                          .manifest = "",
+                          .licence = "",
+                          .licence_url = ""};
 }
 
 const char *fm_engine_pack_id(const fm_engine *engine) {

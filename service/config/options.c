@@ -73,9 +73,14 @@ static const struct option_row rows[OPT_COUNT] = {
     [OPT_DEADLINE] =
         {"deadline", NULL, OPTION_INTEGER, "MS", "0", NULL, 0, 4e9, GROUP_INPUT, ON_JOBS,
          "Milliseconds an image may take from being accepted to its result; later is an error record. 0: no limit"},
-    [OPT_FORMAT] =
-        {"format", NULL, OPTION_CHOICE, "F", NULL, "table|jsonl", 0, 0, GROUP_OUTPUT, ON_ALL,
-         "table: for reading; jsonl: one JSON document per line. Unset: table on a terminal, jsonl otherwise"},
+    [OPT_DECODE] =
+        {"decode", NULL, OPTION_CHOICE, "MODE", "exact", "exact|fast", 0, 0, GROUP_INPUT, ON_FACES,
+         "exact: every pixel of the file; fast: large JPEGs are decoded shrunk to what the largest detection "
+         "size needs, and whole only for faces that would be enlarged"},
+    [OPT_FORMAT] = {"format", NULL, OPTION_CHOICE, "F", NULL, "table|jsonl|csv", 0, 0, GROUP_OUTPUT, ON_ALL,
+                    "table: for reading; jsonl: one JSON document per line; csv: one line per face (analyze, detect, "
+                    "crop). Unset: "
+                    "table on a terminal, jsonl otherwise"},
     [OPT_EMBEDDING] = {"embedding", NULL, OPTION_CHOICE, "E", "array", "array|base64|none", 0, 0, GROUP_OUTPUT,
                        ON_ANALYZE,
                        "How jsonl has embeddings: numbers, base64 of little-endian 32-bit floats, or not at all"},
@@ -112,6 +117,25 @@ static const struct option_row rows[OPT_COUNT] = {
                         "Timed passes over the pictures"},
     [OPT_WARMUP] = {"warmup", NULL, OPTION_INTEGER, "N", "3", NULL, 0, 1000, GROUP_COMMAND, ON_BENCH,
                     "Passes before the timed ones"},
+    [OPT_NAME] = {"name", NULL, OPTION_TEXT, "NAME", NULL, NULL, 0, 0, GROUP_COMMAND, ON_MODELS,
+                  "add: name to install the pack under. Unset: the file's or folder's"},
+    [OPT_REPLACE] = {"replace", NULL, OPTION_FLAG, NULL, "no", NULL, 0, 0, GROUP_COMMAND, ON_MODELS,
+                     "add, pull: put it in the place of an installed pack of that name"},
+    [OPT_LICENCE] = {"licence", "license", OPTION_TEXT, "NAME", NULL, NULL, 0, 0, GROUP_COMMAND, ON_MODELS,
+                     "add: the licence that the models came with, for the manifest"},
+    [OPT_LICENCE_URL] = {"licence-url", "license-url", OPTION_TEXT, "URL", NULL, NULL, 0, 0, GROUP_COMMAND, ON_MODELS,
+                         "add: where the licence's text is, for the manifest"},
+    [OPT_MODEL_OPTION] =
+        {"model-option", NULL, OPTION_PAIR, "FILE:KEY=VALUE", NULL, NULL, 0, 0, GROUP_COMMAND, ON_MODELS,
+         "add: what the graph cannot tell, for the manifest (adaface.onnx:order=bgr); may be repeated"},
+    [OPT_ACCEPT_LICENSE] = {"accept-license", "accept-licence", OPTION_FLAG, NULL, "no", NULL, 0, 0, GROUP_COMMAND,
+                            ON_MODELS, "pull: the pack's licence was read and is accepted; asked on a terminal"},
+    [OPT_INDEX] = {"index", NULL, OPTION_TEXT, "FILE", NULL, NULL, 0, 0, GROUP_COMMAND, ON_MODELS,
+                   "pull, list: packs of your own to be known by name, as JSON (docs/manifest.md)"},
+    [OPT_MIRROR] =
+        {"mirror", NULL, OPTION_TEXT, "URL", NULL, NULL, 0, 0, GROUP_COMMAND, ON_MODELS,
+         "pull: fetch the pack's files from below this URL instead of their own places; digests hold all the "
+         "same"},
     [OPT_QUIET] = {"quiet", NULL, OPTION_FLAG, NULL, "no", NULL, 0, 0, GROUP_GENERAL, ON_ALL,
                    "No progress, notes or summary on standard error; errors only"},
     [OPT_LOG_LEVEL] = {"log-level", NULL, OPTION_CHOICE, "L", "warn", "debug|info|warn|error|off", 0, 0, GROUP_GENERAL,

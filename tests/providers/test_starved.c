@@ -20,10 +20,17 @@ static const struct {
     int slot;
     const char *name;
 } making[] = {
-    {4, "CreateEnvWithCustomLogger"},    {8, "CreateSessionFromArray"},       {9, "Run"},
-    {10, "CreateSessionOptions"},        {36, "SessionGetInputName"},         {37, "SessionGetOutputName"},
-    {49, "CreateTensorWithDataAsOrtValue"}, {51, "GetTensorMutableData"},     {65, "GetTensorTypeAndShape"},
-    {69, "CreateCpuMemoryInfo"},         {78, "GetAllocatorWithDefaultOptions"},
+    {4, "CreateEnvWithCustomLogger"},
+    {8, "CreateSessionFromArray"},
+    {9, "Run"},
+    {10, "CreateSessionOptions"},
+    {36, "SessionGetInputName"},
+    {37, "SessionGetOutputName"},
+    {49, "CreateTensorWithDataAsOrtValue"},
+    {51, "GetTensorMutableData"},
+    {65, "GetTensorTypeAndShape"},
+    {69, "CreateCpuMemoryInfo"},
+    {78, "GetAllocatorWithDefaultOptions"},
 };
 
 /* Open a graph, run it once, read what came out. */
