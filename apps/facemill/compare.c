@@ -3,6 +3,8 @@
 #include "program.h"
 #include "record.h"
 
+#include <math.h>
+
 static const fm_face *largest_face(const fm_result *result) {
     const fm_face *largest = NULL;
     float most = -1;
@@ -50,11 +52,28 @@ static void add_side(struct json *json, const char *key, const char *path, const
     fm_json_object_close(json);
 }
 
+/* Where the verdict is drawn, and who says so. */
+struct verdict {
+    double threshold;
+    const char *source;
+};
+
+/* What was asked for; else what the pack's manifest says of its recogniser; else the option's default. */
+static struct verdict choose_threshold(const struct config *config, const fm_engine *engine) {
+    float packs = fm_engine_pack(engine).match_threshold;
+    double given = fm_config_number(config, OPT_THRESHOLD);
+    if (fm_config_given(config, OPT_THRESHOLD))
+        return (struct verdict){given, "as asked for"};
+    if (packs > 0) /* 0.35, not the float nearest to it */
+        return (struct verdict){round((double)packs * 1e6) / 1e6, "the pack's"};
+    return (struct verdict){given, "the default"};
+}
+
 static void report(struct output *output, const char *const *paths, fm_result *const *results,
-                   const fm_face *const *faces, double threshold) {
+                   const fm_face *const *faces, struct verdict verdict) {
     size_t size = (size_t)faces[0]->embedding_size;
     double similarity = (double)fm_similarity(faces[0]->embedding, faces[1]->embedding, size);
-    bool same = similarity >= threshold;
+    bool same = similarity >= verdict.threshold;
     if (output->table) {
         for (int i = 0; i < 2; i++) {
             fm_text_add(&output->text, "%c  ", 'A' + i);
@@ -63,13 +82,13 @@ static void report(struct output *output, const char *const *paths, fm_result *c
                         fm_result_face_count(results[i]), (double)faces[i]->box[0], (double)faces[i]->box[1],
                         (double)faces[i]->box[2], (double)faces[i]->box[3], (double)faces[i]->score);
         }
-        fm_text_add(&output->text, "similarity %.4f: %s (threshold %g)\n", similarity,
-                    same ? "the same person" : "different people", threshold);
+        fm_text_add(&output->text, "similarity %.4f: %s (threshold %g, %s)\n", similarity,
+                    same ? "the same person" : "different people", verdict.threshold, verdict.source);
         return;
     }
     fm_json_object_open(&output->json, NULL);
     fm_json_number(&output->json, "similarity", similarity);
-    fm_json_number(&output->json, "threshold", threshold);
+    fm_json_number(&output->json, "threshold", verdict.threshold);
     fm_json_bool(&output->json, "same", same);
     add_side(&output->json, "a", paths[0], results[0], faces[0]);
     add_side(&output->json, "b", paths[1], results[1], faces[1]);
@@ -88,7 +107,7 @@ int fm_command_compare(struct program *program) {
     if (config->argument_count != 2)
         return fm_complain_usage(config, "compare takes two image files, not %zu", config->argument_count);
     if (fm_program_open(config, &engine, &error))
-        return fm_complain(&error);
+        return fm_complain(config, &error);
     if (fm_engine_embedding_size(engine) == 0) {
         fm_fail(&error, FM_UNSUPPORTED, "pack '%s' has no recogniser; compare needs one", fm_engine_pack(engine).name);
         goto cleanup;
@@ -100,14 +119,14 @@ int fm_command_compare(struct program *program) {
     for (int i = 0; i < 2; i++)
         faces[i] = side_face(&output, paths[i], results[i], &error);
     if (faces[0] && faces[1])
-        report(&output, paths, results, faces, fm_config_number(config, OPT_THRESHOLD));
+        report(&output, paths, results, faces, choose_threshold(config, engine));
     else
         code = EXIT_INPUTS;
 cleanup:
     if (output.file)
         (void)!fm_output_close(&output, error.status == FM_OK, &error); /* its words are in `error` */
     if (error.status)
-        code = fm_complain(&error);
+        code = fm_complain(config, &error);
     fm_result_free(results[0]);
     fm_result_free(results[1]);
     fm_engine_close(engine);

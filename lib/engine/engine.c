@@ -194,13 +194,16 @@ void fm_engine_close(fm_engine *engine) {
 /* ---- reporting */
 
 fm_pack_info fm_engine_pack(const fm_engine *engine) {
+    const struct manifest *manifest = engine->pack->manifest;
     return (fm_pack_info){.name = engine->pack->name,
                           .path = engine->pack->path,
                           .reason = engine->pack->reason,
                           .id = engine->pack_id,
-                          .manifest = "",
-                          .licence = "",
-                          .licence_url = ""};
+                          .manifest = manifest ? fm_manifest_kind_name(manifest->kind) : "",
+                          .licence = engine->pack->licence,
+                          .licence_url = engine->pack->licence_url,
+                          .match_threshold = engine->pack->match_threshold,
+                          .metric = engine->pack->metric};
 }
 
 const char *fm_engine_pack_id(const fm_engine *engine) {

@@ -7,6 +7,8 @@
 
 #define FIRST_NODES 8 /* where insightface looks for a normalisation inside the graph */
 #define SMALLEST_EMBEDDING 64
+#define SMALLEST_SIDE 16
+#define LARGEST_SIDE 4096
 
 /* ------------------------------------------------------- size of the embedding */
 
@@ -49,22 +51,41 @@ static int embedding_size(const struct graph *graph) {
 
 /* ------------------------------------------------------------------- match */
 
-void fm_arcface_why_not(const struct graph *graph, char *why, size_t why_size) {
-    struct graph_value input = fm_graph_input(graph, 0), output = fm_graph_output(graph, 0);
+/* Side of the square crop: the graph's, or where that is open the manifest's. 0: none, or not a square. */
+static int side_of(const struct graph_value *input, const struct manifest_model *said) {
+    int64_t side = input->dims[2] > 0 ? input->dims[2] : input->dims[3];
+    if (side <= 0 && said != NULL) {
+        side = said->crop_side > 0 ? said->crop_side : said->width;
+    }
+    bool square = (input->dims[2] < 0 || input->dims[2] == side) && (input->dims[3] < 0 || input->dims[3] == side);
+    bool open = input->dims[2] < 0 || input->dims[3] < 0;
+    return side > 0 && side <= LARGEST_SIDE && square && (!open || said != NULL) ? (int)side : 0;
+}
+
+/* insightface takes sides from 112 in steps of 16 whose template is known; points from a manifest allow any. */
+static bool crop_is_known(int side, const struct manifest_model *said) {
     float points[5][2];
+    if (said != NULL && said->has_template) {
+        return side >= SMALLEST_SIDE;
+    }
+    return side >= 112 && side % 16 == 0 && fm_align_template(side, points);
+}
+
+static void why_not(const struct graph *graph, const struct manifest_model *said, char *why, size_t why_size) {
+    struct graph_value input = fm_graph_input(graph, 0), output = fm_graph_output(graph, 0);
     why[0] = 0;
     if (fm_graph_input_count(graph) != 1 || input.dtype != DTYPE_F32 || input.rank != 4 ||
         (input.dims[1] != 3 && input.dims[1] != -1)) {
         snprintf(why, why_size, "its input is not one f32 picture [N,3,H,W]: not used");
         return;
     }
-    if (input.dims[2] < 0 || input.dims[3] < 0) {
+    int side = side_of(&input, said);
+    if (side == 0 && (input.dims[2] < 0 || input.dims[3] < 0)) {
         snprintf(why, why_size, "takes pictures of any size and has %zu outputs: neither SCRFD nor ArcFace, not used",
                  fm_graph_output_count(graph));
         return;
     }
-    if (input.dims[2] != input.dims[3] || input.dims[2] < 112 || input.dims[2] > 4096 || input.dims[2] % 16 != 0 ||
-        !fm_align_template((int)input.dims[2], points)) {
+    if (!crop_is_known(side, said)) {
         snprintf(why, why_size, "no aligned crop of %lldx%lld is known (112, 128 or a multiple is): not used",
                  (long long)input.dims[3], (long long)input.dims[2]);
         return;
@@ -79,12 +100,6 @@ void fm_arcface_why_not(const struct graph *graph, char *why, size_t why_size) {
         snprintf(why, why_size,
                  "its %d output values per face are no embedding (that has 128, 256, 512, ...): not used", size);
     }
-}
-
-static bool match(const struct graph *graph) {
-    char why[256];
-    fm_arcface_why_not(graph, why, sizeof why);
-    return why[0] == 0;
 }
 
 /* ---------------------------------------------------------------- describe */
@@ -115,9 +130,10 @@ static bool normalises_itself(const struct graph *graph) {
 static fm_status describe(const struct graph *graph, struct model *model, fm_error *error) {
     struct graph_value input = fm_graph_input(graph, 0);
     struct recogniser_recipe *recipe = &model->recogniser;
-    recipe->side = (int)input.dims[2];
+    recipe->side = side_of(&input, model->said);
     recipe->size = embedding_size(graph);
-    if (!fm_align_template(recipe->side, recipe->template_points)) {
+    bool given = model->said != NULL && model->said->has_template; /* fm_model_override puts it in */
+    if (!fm_align_template(recipe->side, recipe->template_points) && !given) {
         return fm_fail(error, FM_UNSUPPORTED, "'%s': no aligned crop of side %d is known", model->file, recipe->side);
     }
     bool inside = normalises_itself(graph);
@@ -132,4 +148,4 @@ static fm_status describe(const struct graph *graph, struct model *model, fm_err
     return FM_OK;
 }
 
-const struct model_family fm_family_arcface = {"arcface", MODEL_RECOGNITION, match, describe};
+const struct model_family fm_family_arcface = {"arcface", MODEL_RECOGNITION, why_not, describe};

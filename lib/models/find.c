@@ -82,11 +82,19 @@ static bool visit_file(const char *name, enum os_path_kind kind, void *user) {
     return !*any;
 }
 
+/* insightface's V2 packs may keep their files in folders of their own. */
+static bool lists_models(const char *folder) {
+    struct manifest *manifest = NULL;
+    bool any = fm_manifest_read(folder, &manifest, NULL) == FM_OK && manifest != NULL && manifest->model_count > 0;
+    fm_manifest_close(manifest);
+    return any;
+}
+
 static bool visit_installed(const char *name, enum os_path_kind kind, void *user) {
     struct first_pack *first = user;
     bool any = false;
     if (kind != OS_PATH_FOLDER || !fm_path_join(first->path, sizeof first->path, first->folder, name) ||
-        fm_folder_visit(first->path, visit_file, &any, NULL) != FM_OK || !any) {
+        fm_folder_visit(first->path, visit_file, &any, NULL) != FM_OK || !(any || lists_models(first->path))) {
         first->path[0] = 0;
     }
     return first->path[0] == 0;

@@ -14,17 +14,21 @@ enum manifest_kind { MANIFEST_NONE = 0, MANIFEST_FACEMILL = 1, MANIFEST_INSIGHTF
 
 /* One file. Numbers of 0 and empty texts were not said. */
 struct manifest_model {
-    char file[256], sha256[65];
+    char file[256], sha256[65]; /* insightface's may have folders in it: "networks/det.onnx" */
+    uint64_t bytes;
     char task[24], family[24]; /* "": by shape; task "none": only listed */
     bool has_pixels, bgr, has_order;
-    float mean, std;   /* value = (level - mean) / std; 0 and 1: the graph takes levels as they are */
-    int width, height; /* of the input, where the graph leaves it open */
+    bool uneven_pixels; /* a mean or std of their own for each channel, which no family here takes */
+    float mean, std;    /* value = (level - mean) / std; 0 and 1: the graph takes levels as they are */
+    int width, height;  /* of the input, where the graph leaves it open */
     int crop_side;
     bool has_template;
     float template_points[5][2]; /* pixels of that side */
-    float score_threshold, nms_threshold, match_threshold;
-    char metric[16]; /* "cosine", "euclidean" */
-    bool normalised; /* the network's vectors have length 1 */
+    float score_threshold, nms_threshold;
+    float match_threshold; /* in terms of `metric` */
+    char metric[16];       /* "cosine", "euclidean" */
+    bool normalised;       /* the network's vectors have length 1 */
+    int embedding_size;    /* values per face */
     char labels[FM_MANIFEST_LABELS][32];
     int label_count;
     char licence[128], licence_url[256];
@@ -32,14 +36,14 @@ struct manifest_model {
 
 struct manifest {
     enum manifest_kind kind;
-    char name[128], display_name[128], version[32], licence[128], licence_url[256], source[256];
+    char name[129], display_name[128], version[32], licence[128], licence_url[256], source[256];
     struct manifest_model models[FM_MANIFEST_MODELS];
     size_t model_count;
     struct json_value *tree; /* owned */
 };
 
 /* Parse; `what` names it in words. FM_BAD_MODEL: no manifest, or one with a mistake (words: member, value, expected).
-   *manifest is the caller's. Pure. */
+ *manifest is the caller's. Pure. */
 FM_MUST_USE fm_status fm_manifest_parse(const void *bytes, size_t size, const char *what, struct manifest **manifest,
                                         fm_error *error);
 /* That of a folder; FM_OK and NULL when it has none, or one that is neither ours nor insightface's V2. */

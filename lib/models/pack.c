@@ -1,5 +1,6 @@
 /* Pack: open a folder of ONNX files (or one file), route each, keep the first of every task. What is passed over is
-   noted with its reason; only a file that was named itself is an error. */
+   noted with its reason; an error is only a file that was named itself, by the caller or by the folder's manifest: then
+   it is known what it should have been. */
 #include <stdio.h>
 #include <string.h>
 
@@ -39,6 +40,21 @@ struct listing {
     const char *nested_name;
 };
 
+static bool has_manifest_file(const char *folder) {
+    char path[OS_PATH_SIZE];
+    return fm_path_join(path, sizeof path, folder, FM_MANIFEST_FILE) && fm_path_kind(path) == OS_PATH_FILE;
+}
+
+/* pack->manifest, where the folder has one of a kind that is known. */
+static fm_status read_manifest(struct pack *pack, const char *folder, struct logger *logger, fm_error *error) {
+    fm_status status = fm_manifest_read(folder, &pack->manifest, error);
+    if (status == FM_OK && pack->manifest == NULL && has_manifest_file(folder)) {
+        add_note(pack, logger, FM_LOG_INFO, FM_MANIFEST_FILE,
+                 "neither facemill's nor insightface's V2: the files are told apart by shape");
+    }
+    return status;
+}
+
 static bool list_entry(const char *name, enum os_path_kind kind, void *user) {
     struct listing *listing = user;
     if (kind == OS_PATH_FOLDER) {
@@ -54,7 +70,7 @@ static bool list_entry(const char *name, enum os_path_kind kind, void *user) {
 static fm_status list_files(struct pack *pack, struct listing *listing, fm_error *error) {
     listing->nested_name = pack->name;
     fm_status status = fm_folder_visit(pack->path, list_entry, listing, error);
-    if (status == FM_OK && listing->count == 0 && listing->nested) {
+    if (status == FM_OK && listing->count == 0 && listing->nested && !has_manifest_file(pack->path)) {
         char inner[sizeof pack->path];
         if (!fm_path_join(inner, sizeof inner, pack->path, pack->name)) {
             return fm_fail(error, FM_INVALID_ARGUMENT, "the path of pack '%s' is too long", pack->path);
@@ -63,7 +79,7 @@ static fm_status list_files(struct pack *pack, struct listing *listing, fm_error
         listing->nested_name = NULL;
         status = fm_folder_visit(pack->path, list_entry, listing, error);
     }
-    if (status == FM_OK && listing->count == 0) {
+    if (status == FM_OK && listing->count == 0 && !has_manifest_file(pack->path)) {
         status = fm_fail(error, FM_NOT_FOUND, "pack '%s' holds no .onnx file; name the folder that does", pack->path);
     }
     return status;
@@ -89,11 +105,38 @@ static fm_status describe_model(const struct graph *graph, const struct model_fa
                                 fm_error *error) {
     model->family = family;
     model->task = family->task;
-    fm_status status = family->describe(graph, model, error);
-    if (status == FM_OK) {
+    if (model->sha256[0] == 0) {
         hash_model(model);
     }
-    return status;
+    fm_status status = family->describe(graph, model, error);
+    return status == FM_OK ? fm_model_override(model, error) : status;
+}
+
+/* The bytes just read are those that will run: what they are now is what counts. */
+static fm_status check_damage(struct model *model, fm_error *error) {
+    static const char remedy[] = "the file is damaged or another one; see 'facemill models verify', and install the "
+                                 "pack again";
+    const struct manifest_model *said = model->said;
+    if (said != NULL && said->sha256[0] != 0) {
+        hash_model(model);
+        if (strcmp(said->sha256, model->sha256) != 0) {
+            return fm_fail(error, FM_BAD_MODEL, "'%s' has SHA-256 %s, its manifest says %s: %s", model->file,
+                           model->sha256, said->sha256, remedy);
+        }
+    }
+    if (said != NULL && said->bytes > 0 && said->bytes != model->bytes.size) {
+        return fm_fail(error, FM_BAD_MODEL, "'%s' has %zu bytes, its manifest says %llu: %s", model->file,
+                       model->bytes.size, (unsigned long long)said->bytes, remedy);
+    }
+    return FM_OK;
+}
+
+static fm_status read_model(struct model *model, struct graph **graph, fm_error *error) {
+    fm_status status = fm_file_read(model->path, MAX_MODEL_BYTES, &model->bytes, error);
+    if (status == FM_OK) {
+        status = check_damage(model, error);
+    }
+    return status == FM_OK ? fm_graph_read(model->bytes.bytes, model->bytes.size, model->file, graph, error) : status;
 }
 
 /* Read `model->path` and put the model into its task's place, or say in `note` why not. FM_BAD_MODEL and the like are
@@ -102,20 +145,19 @@ static fm_status load_model(struct pack *pack, struct model *model, char *note, 
                             fm_error *error) {
     struct graph *graph = NULL;
     *taken = false;
-    fm_status status = fm_file_read(model->path, MAX_MODEL_BYTES, &model->bytes, error);
-    if (status == FM_OK) {
-        status = fm_graph_read(model->bytes.bytes, model->bytes.size, model->file, &graph, error);
-    }
+    fm_status status = read_model(model, &graph, error);
     if (status != FM_OK) {
         return status;
     }
-    const struct model_family *family = fm_route(graph, note, note_size);
+    const struct model_family *family = fm_route_said(graph, model->said, note, note_size);
     struct model *holder = family != NULL ? pack->tasks[family->task] : NULL;
     if (holder != NULL) {
         snprintf(note, note_size, "%s by '%.200s' already: not used", fm_task_name(family->task), holder->file);
     } else if (family != NULL) {
         status = describe_model(graph, family, model, error);
         *taken = status == FM_OK;
+    } else if (fm_route_is_claimed(model->said)) {
+        status = fm_fail(error, FM_BAD_MODEL, "'%s': %s", model->file, note);
     }
     fm_graph_close(graph);
     if (*taken) {
@@ -124,8 +166,8 @@ static fm_status load_model(struct pack *pack, struct model *model, char *note, 
     return status;
 }
 
-/* A file of a folder fails for itself only; lack of memory fails the pack. */
-static fm_status add_file(struct pack *pack, const char *folder, const char *name, bool alone, struct logger *logger,
+/* A file of a folder fails for itself only, unless it was named; lack of memory fails the pack. */
+static fm_status add_file(struct pack *pack, const char *folder, const char *name, bool named, struct logger *logger,
                           fm_error *error) {
     char note[512] = "";
     fm_error own = {FM_OK, ""};
@@ -135,6 +177,7 @@ static fm_status add_file(struct pack *pack, const char *folder, const char *nam
         return fm_fail(error, FM_OUT_OF_MEMORY, "no memory to open '%s'", name);
     }
     snprintf(model->file, sizeof model->file, "%s", name);
+    model->said = fm_manifest_model(pack->manifest, name);
     fm_status status = FM_OK;
     if (!fm_path_join(model->path, sizeof model->path, folder, name)) {
         status = fm_fail(&own, FM_INVALID_ARGUMENT, "the path of '%s' is too long", name);
@@ -144,7 +187,7 @@ static fm_status add_file(struct pack *pack, const char *folder, const char *nam
     if (!taken) {
         free_model(model);
     }
-    if (status != FM_OK && (alone || status == FM_OUT_OF_MEMORY)) {
+    if (status != FM_OK && (named || status == FM_OUT_OF_MEMORY)) {
         return fm_fail(error, status == FM_IO ? FM_BAD_MODEL : status, "%s", own.message);
     }
     if (!taken) {
@@ -154,29 +197,141 @@ static fm_status add_file(struct pack *pack, const char *folder, const char *nam
     return FM_OK;
 }
 
+/* ------------------------------------------------------------- with a manifest */
+
+/* Is the task taken, so that the entry needs not be read? */
+static const struct model *holder_of(const struct pack *pack, const struct manifest_model *said) {
+    for (size_t i = 0; said->task[0] != 0 && i < FM_TASKS; i++) {
+        if (pack->tasks[i] != NULL && strcmp(said->task, fm_task_name(pack->tasks[i]->task)) == 0) {
+            return pack->tasks[i];
+        }
+    }
+    return NULL;
+}
+
+/* What is not run is not read either: only that it is there. */
+static void note_unused(struct pack *pack, const struct manifest_model *said, const char *path, struct logger *logger) {
+    char note[512];
+    const struct model *holder = holder_of(pack, said);
+    if (fm_path_kind(path) != OS_PATH_FILE) {
+        add_note(pack, logger, FM_LOG_WARN, said->file, "listed in the manifest, but not there; not used anyway");
+        return;
+    }
+    if (holder != NULL) {
+        snprintf(note, sizeof note, "%s by '%.200s' already: not used", said->task, holder->file);
+    } else {
+        fm_route_unused(said, note, sizeof note);
+    }
+    add_note(pack, logger, FM_LOG_INFO, said->file, note);
+}
+
+static fm_status add_listed(struct pack *pack, const struct manifest_model *said, struct logger *logger,
+                            fm_error *error) {
+    char path[OS_PATH_SIZE];
+    if (!fm_path_join(path, sizeof path, pack->path, said->file)) {
+        return fm_fail(error, FM_INVALID_ARGUMENT, "the path of '%s' is too long", said->file);
+    }
+    bool by_shape = said->task[0] == 0 && said->family[0] == 0;
+    if (holder_of(pack, said) != NULL || (!by_shape && !fm_route_is_claimed(said))) {
+        note_unused(pack, said, path, logger);
+        return FM_OK;
+    }
+    if (fm_path_kind(path) == OS_PATH_NONE) {
+        return fm_fail(
+            error, FM_BAD_MODEL,
+            "pack '%s' has no file '%s', which its manifest lists; install the pack again, or take the entry "
+            "out of " FM_MANIFEST_FILE,
+            pack->path, said->file);
+    }
+    return add_file(pack, pack->path, said->file, true, logger, error);
+}
+
+/* The manifest's files in its order, and words about the others. */
+static fm_status add_manifest(struct pack *pack, const struct listing *listing, struct logger *logger,
+                              fm_error *error) {
+    const struct manifest *manifest = pack->manifest;
+    fm_status status = FM_OK;
+    for (size_t i = 0; status == FM_OK && i < manifest->model_count; i++) {
+        status = add_listed(pack, &manifest->models[i], logger, error);
+    }
+    for (size_t i = 0; status == FM_OK && i < listing->count; i++) {
+        if (fm_manifest_model(manifest, listing->names[i]) == NULL) {
+            add_note(pack, logger, FM_LOG_INFO, listing->names[i], "not listed in " FM_MANIFEST_FILE ": not used");
+        }
+    }
+    return status;
+}
+
+/* What the manifest says of the pack as a whole. */
+static void describe_pack(struct pack *pack) {
+    const struct manifest *manifest = pack->manifest;
+    const struct model *recogniser = pack->tasks[MODEL_RECOGNITION];
+    const struct manifest_model *said = recogniser != NULL ? recogniser->said : NULL;
+    if (manifest == NULL) {
+        return;
+    }
+    if (manifest->name[0] != 0) {
+        snprintf(pack->name, sizeof pack->name, "%s", manifest->name);
+    }
+    snprintf(pack->licence, sizeof pack->licence, "%s", manifest->licence);
+    snprintf(pack->licence_url, sizeof pack->licence_url, "%s", manifest->licence_url);
+    if (said == NULL) {
+        return;
+    }
+    snprintf(pack->metric, sizeof pack->metric, "%s", said->metric);
+    pack->match_threshold = said->match_threshold;
+    if (said->match_threshold > 0 && strcmp(said->metric, "euclidean") == 0) {
+        /* |a - b|^2 = 2 - 2 cos, for vectors of length 1 */
+        pack->match_threshold = 1 - said->match_threshold * said->match_threshold / 2;
+    }
+}
+
+/* ---------------------------------------------------------- folders and files */
+
+static fm_status add_files(struct pack *pack, const struct listing *listing, struct logger *logger, fm_error *error) {
+    fm_status status = FM_OK;
+    if (listing->count == MAX_FILES) {
+        add_note(pack, logger, FM_LOG_WARN, pack->name, "more than 256 .onnx files: the rest was not looked at");
+    }
+    for (size_t i = 0; status == FM_OK && i < listing->count; i++) {
+        status = add_file(pack, pack->path, listing->names[i], false, logger, error);
+    }
+    return status;
+}
+
 static fm_status add_folder(struct pack *pack, struct logger *logger, fm_error *error) {
     struct listing listing = {.names = fm_alloc_array(MAX_FILES, sizeof *listing.names)};
     if (listing.names == NULL) {
         return fm_fail(error, FM_OUT_OF_MEMORY, "no memory to list the pack '%s'", pack->path);
     }
     fm_status status = list_files(pack, &listing, error);
-    if (listing.count == MAX_FILES) {
-        add_note(pack, logger, FM_LOG_WARN, pack->name, "more than 256 .onnx files: the rest was not looked at");
+    if (status == FM_OK) {
+        status = read_manifest(pack, pack->path, logger, error);
     }
-    for (size_t i = 0; status == FM_OK && i < listing.count; i++) {
-        status = add_file(pack, pack->path, listing.names[i], false, logger, error);
+    if (status == FM_OK && pack->manifest != NULL) {
+        status = add_manifest(pack, &listing, logger, error);
+    } else if (status == FM_OK && listing.count == 0) {
+        status = fm_fail(error, FM_NOT_FOUND, "pack '%s' holds no .onnx file; name the folder that does", pack->path);
+    } else if (status == FM_OK) {
+        status = add_files(pack, &listing, logger, error);
     }
     fm_free(listing.names);
     return status;
 }
 
-/* A single file: its folder is the part before the last slash. */
+/* A single file: its folder is the part before the last slash. A manifest there that lists the file says how it is run,
+   as it does for the whole pack. */
 static fm_status add_single(struct pack *pack, struct logger *logger, fm_error *error) {
     char folder[sizeof pack->path];
     const char *name = last_part(pack->path);
     size_t length = (size_t)(name - pack->path);
-    snprintf(folder, sizeof folder, "%.*s", (int)length, length > 0 ? pack->path : "");
-    return add_file(pack, length > 0 ? folder : ".", name, true, logger, error);
+    snprintf(folder, sizeof folder, "%.*s", length > 0 ? (int)length : 1, length > 0 ? pack->path : ".");
+    fm_status status = read_manifest(pack, folder, logger, error);
+    if (status == FM_OK && fm_manifest_model(pack->manifest, name) == NULL) {
+        fm_manifest_close(pack->manifest);
+        pack->manifest = NULL;
+    }
+    return status == FM_OK ? add_file(pack, folder, name, true, logger, error) : status;
 }
 
 /* ---------------------------------------------------------------------- open */
@@ -240,6 +395,7 @@ fm_status fm_pack_open(const char *path, const char *reason, struct logger *logg
                          pack->tasks[MODEL_DETECTION] ? "recogniser" : "detector", pack->notes);
     }
     if (status == FM_OK) {
+        describe_pack(pack);
         *out = pack;
         pack = NULL;
     }
@@ -251,6 +407,9 @@ cleanup:
 void fm_pack_close(struct pack *pack) {
     for (size_t i = 0; pack != NULL && i < FM_TASKS; i++) {
         free_model(pack->tasks[i]);
+    }
+    if (pack != NULL) {
+        fm_manifest_close(pack->manifest);
     }
     fm_free(pack);
 }
@@ -270,6 +429,9 @@ void fm_pack_id(const struct pack *pack, const char *precision, const char *deco
             add_field(&sha, fm_task_name(model->task));
             add_field(&sha, model->family->name);
             add_field(&sha, model->sha256);
+            if (model->changed[0] != 0) { /* packs that change nothing keep the id they had without a manifest */
+                add_field(&sha, model->changed);
+            }
         }
     }
     add_field(&sha, precision);

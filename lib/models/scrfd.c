@@ -6,7 +6,8 @@
 
 #include "models/route.h"
 
-#define KINDS 3 /* scores, boxes, points */
+#define KINDS 3        /* scores, boxes, points */
+#define MOST_ANCHORS 8 /* per cell; more is a misunderstanding */
 static const int64_t columns_of_kind[KINDS] = {1, 4, 10};
 
 /* How the rows of a head are ordered. */
@@ -110,7 +111,8 @@ static bool input_fits(const struct graph *graph) {
            (input.dims[1] == 3 || input.dims[1] == -1);
 }
 
-void fm_scrfd_why_not(const struct graph *graph, char *why, size_t why_size) {
+static void why_not(const struct graph *graph, const struct manifest_model *said, char *why, size_t why_size) {
+    (void)said;
     size_t outputs = fm_graph_output_count(graph);
     int kinds = 0, levels = head_levels(outputs, &kinds);
     why[0] = 0;
@@ -140,16 +142,6 @@ void fm_scrfd_why_not(const struct graph *graph, char *why, size_t why_size) {
             return;
         }
     }
-}
-
-static bool match(const struct graph *graph) {
-    char why[256];
-    int kinds = 0;
-    if (head_levels(fm_graph_output_count(graph), &kinds) == 0) {
-        return false;
-    }
-    fm_scrfd_why_not(graph, why, sizeof why);
-    return why[0] == 0;
 }
 
 /* ---------------------------------------------------------------- describe */
@@ -185,6 +177,27 @@ static void describe_batch(const struct graph *graph, struct model *model) {
     model->detector.interleaved = order == ROWS_CELL_IMAGE_ANCHOR;
 }
 
+/* Anchors per cell: channels of the score head's convolution, which has one column. The weight may be a value that
+   other constants make, so the bias tells too; 0 when neither does. */
+static int anchors_in_graph(const struct graph *graph) {
+    struct head head = walk_head(graph, fm_graph_output(graph, 0).name);
+    size_t node = head.transpose;
+    for (int step = 0; step < 4 && node != SIZE_MAX; step++) {
+        node = fm_graph_producer(graph, fm_graph_node_input(graph, node, 0));
+        if (node == SIZE_MAX || strcmp(fm_graph_node_operator(graph, node), "Conv") != 0) {
+            continue;
+        }
+        for (size_t input = 1; input < fm_graph_node_input_count(graph, node); input++) {
+            int64_t dims[FM_MAX_RANK] = {0};
+            if (fm_graph_constant_dims(graph, fm_graph_node_input(graph, node, input), dims) > 0) {
+                return dims[0] > 0 && dims[0] <= MOST_ANCHORS ? (int)dims[0] : 0;
+            }
+        }
+        return 0;
+    }
+    return 0;
+}
+
 static fm_status describe(const struct graph *graph, struct model *model, fm_error *error) {
     struct detector_recipe *recipe = &model->detector;
     struct graph_value input = fm_graph_input(graph, 0);
@@ -192,8 +205,9 @@ static fm_status describe(const struct graph *graph, struct model *model, fm_err
     if (levels == 0) {
         return fm_fail(error, FM_BAD_MODEL, "'%s' does not have SCRFD's outputs", model->file);
     }
+    int anchors = anchors_in_graph(graph);
     *recipe = (struct detector_recipe){.heads = levels,
-                                       .anchors = levels == 3 ? 2 : 1,
+                                       .anchors = anchors > 0 ? anchors : (levels == 3 ? 2 : 1),
                                        .threshold = 0.5f,
                                        .nms_threshold = 0.4f,
                                        .nms_plus_one = true};
@@ -211,4 +225,4 @@ static fm_status describe(const struct graph *graph, struct model *model, fm_err
     return FM_OK;
 }
 
-const struct model_family fm_family_scrfd = {"scrfd", MODEL_DETECTION, match, describe};
+const struct model_family fm_family_scrfd = {"scrfd", MODEL_DETECTION, why_not, describe};

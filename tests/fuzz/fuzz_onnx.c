@@ -2,6 +2,7 @@
  * again. */
 #include <stdlib.h>
 
+#include "onnx/cost.h"
 #include "onnx/graph.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
@@ -38,8 +39,22 @@ static void ask_nodes(const struct graph *graph) {
     }
 }
 
+/* Counting takes what it can and names the rest. */
+static void ask_cost(const struct graph *graph) {
+    int64_t dims[FM_MAX_RANK];
+    struct graph_cost cost;
+    fm_error error = {FM_OK, ""};
+    int rank = fm_graph_typical_input(graph, 0, 0, dims);
+    demand(rank <= FM_MAX_RANK);
+    if (rank >= 0 && fm_graph_cost(graph, dims, rank, &cost, &error) == FM_OK) {
+        demand(cost.not_followed <= cost.nodes && (cost.not_followed == 0 || cost.note[0] != 0));
+        demand(cost.macs >= cost.convolution_macs && cost.macs >= cost.product_macs);
+    }
+}
+
 static void ask(const struct graph *graph) {
     char operators[64];
+    ask_cost(graph);
     ask_values(graph);
     ask_nodes(graph);
     fm_graph_operators(graph, operators, sizeof operators);

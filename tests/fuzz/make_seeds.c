@@ -1,7 +1,8 @@
-/* make_seeds FOLDER: writes what the fuzzers start from into FOLDER/{image,onnx,config}. Everything is made here, by
-   the image tests' samples and from what is written below, so that no picture or model of others is needed. */
+/* make_seeds FOLDER: writes what the fuzzers start from into FOLDER/{image,onnx,config,manifest}. Everything is made
+   here, by the image tests' samples and from what is written below, so that no picture or model of others is needed. */
 #include "base/os.h"
 #include "base/text.h"
+#include "fuzz/zip_maker.h"
 #include "image/samples.h"
 #include "onnx/graph.h"
 
@@ -121,6 +122,58 @@ static void save_configs(const char *folder) {
     save(folder, "config", "bad", "pak = x\n= y\nquiet = perhaps\n", 28);
 }
 
+/* --------------------------------------------------------------- manifests */
+
+static void save_manifests(const char *folder) {
+    static const char own[] =
+        "{\"facemill_pack\": 1, \"name\": \"a\", \"display_name\": \"A\", \"version\": \"1\", \"source\": \"s\", "
+        "\"licence\": {\"name\": \"MIT\", \"url\": \"u\"}, \"models\": [{\"file\": \"d.onnx\", \"sha256\": "
+        "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", \"bytes\": 5, \"task\": \"detection\", "
+        "\"family\": \"scrfd\", \"input\": {\"width\": 640, \"height\": 480}, \"pixels\": {\"order\": \"bgr\", "
+        "\"mean\": [1, 1, 2.5], \"std\": 128}, \"thresholds\": {\"score\": 0.5, \"nms\": 0.4}}, {\"file\": "
+        "\"r.onnx\", \"crop\": {\"side\": 150, \"points\": [[1, 2], [3, 4], [5, 6], [7, 8.5], [9, 1e1]]}, "
+        "\"metric\": \"euclidean\", \"thresholds\": {\"match\": 1.1}, \"normalised\": true, \"labels\": [\"a\", "
+        "\"b\"], \"license\": {\"name\": \"x\"}, \"other\": [null, {}]}]}";
+    static const char v2[] =
+        "{\"manifest_version\": 2, \"model_id\": \"raccoon_s\", \"license\": \"MODEL.LICENSE\", \"display_name\": "
+        "\"R\", \"tasks\": {\"detection\": {\"file\": \"a/./d.onnx\", \"preprocessing\": \"embedded\"}, "
+        "\"verification\": {\"file\": \"v.onnx\", \"expansion\": 1.3}, \"recognition\": {\"file\": \"r.onnx\", "
+        "\"preprocessing\": {\"mean\": 127.5, \"std\": 127.5}, \"input_size\": [112, 112], "
+        "\"embedding_dimension\": 512}}}";
+    save(folder, "manifest", "own", own, sizeof own - 1);
+    save(folder, "manifest", "insightface", v2, sizeof v2 - 1);
+    save(folder, "manifest", "cut", own, 100);
+    save(folder, "manifest", "other", "{\"manifest_version\": 3, \"name\": \"x\"}", 34);
+}
+
+/* ------------------------------------------------------------------ archives */
+
+static void save_archives(const char *folder) {
+    static const struct zip_entry plain[] = {{"p/det.onnx", "abc", 3, 0, 0, 0100644, 0},
+                                             {"p/rec.onnx", "defg", 4, 0, 8, 0100644, 0},
+                                             {"p/manifest.json", "{}", 2, 0, 0, 0, 0},
+                                             {"LICENSE", "terms", 5, 0, 8, 0, 0},
+                                             {"p/", "", 0, 0, 0, 0040755, 0}};
+    static const struct zip_entry deep[] = {{"manifest.json", "{}", 2, 0, 0, 0, 0}, {"a/b/n.onnx", "n", 1, 0, 0, 0, 0}};
+    static const struct zip_entry climbs[] = {{"../x.onnx", "x", 1, 0, 0, 0, 0}};
+    static const struct zip_entry link[] = {{"l.onnx", "/etc", 4, 0, 0, 0120777, 0}};
+    static const struct zip_entry twice[] = {{"x.onnx", "x", 1, 0, 0, 0, 0}, {"x.onnx", "y", 1, 0, 0, 0, 0}};
+    static const struct zip_entry secret[] = {{"x.onnx", "x", 1, 1, 0, 0, 0}};
+    static const struct zip_entry liar[] = {{"x.onnx", "xxxx", 4, 0, 8, 0, -2}, {"y.txt", "y", 1, 0, 0, 0, 9}};
+    const struct {
+        const char *name;
+        const struct zip_entry *entries;
+        size_t count;
+    } seeds[] = {{"plain", plain, 5}, {"deep", deep, 2},     {"climbs", climbs, 1}, {"link", link, 1},
+                 {"twice", twice, 2}, {"secret", secret, 1}, {"liar", liar, 2},     {"empty", plain, 0}};
+    struct buffer bytes = {0};
+    for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) {
+        zip_make(seeds[i].entries, seeds[i].count, &bytes);
+        save(folder, "zip", seeds[i].name, bytes.bytes, bytes.size);
+    }
+    fm_buffer_reset(&bytes);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: make_seeds FOLDER\n");
@@ -129,5 +182,7 @@ int main(int argc, char **argv) {
     save_images(argv[1]);
     save_graphs(argv[1]);
     save_configs(argv[1]);
+    save_manifests(argv[1]);
+    save_archives(argv[1]);
     return 0;
 }

@@ -83,6 +83,13 @@ static void test_order_of_places(void **state) {
     finds("buffalo_x", "--pack", below(place, "data/facemill/packs/buffalo_x", path), "--pack");
     finds(NULL, NULL, below(place, "data/facemill/packs/buffalo_x", path),
           "installed"); /* the first that holds a model */
+    static const char v2[] = "{\"manifest_version\": 2, \"model_id\": \"a\", \"license\": \"MODEL.LICENSE\", "
+                             "\"tasks\": {\"detection\": {\"file\": \"nets/det.onnx\"}}}";
+    OK(fm_file_write(below(place, "data/facemill/packs/a_empty/manifest.json", path), "{}", 2, NULL));
+    finds(NULL, NULL, below(place, "data/facemill/packs/buffalo_x", other), "installed");
+    OK(fm_file_write(path, v2, sizeof v2 - 1, NULL));
+    finds(NULL, NULL, below(place, "data/facemill/packs/a_empty", other), "installed"); /* or lists some below */
+    fm_folder_remove(other);
     setenv("FM_PACK", "zebra", 1);
     finds(NULL, NULL, below(place, "data/facemill/packs/zebra", path), "FM_PACK");
     finds(below(place, "data/facemill/packs/buffalo_x", path), "config", path, "config");

@@ -96,6 +96,64 @@ static void test_fixed_size_detector(void **state) {
     assert_int_equal(model.detector.fixed_height, 320);
 }
 
+/* A detector of three strides whose score heads have `anchors` channels; weights as they are, or stored small and
+   expanded by a Cast. */
+static struct graph *detector_of(int64_t anchors, bool cast, bool bias) {
+    static const int64_t columns[3] = {1, 4, 10};
+    const uint16_t values[40 * 3] = {0};
+    const float floats[40 * 3] = {0};
+    struct graph *graph = NULL;
+    OK(fm_graph_create("g", 11, &graph, NULL));
+    OK(fm_graph_add_input(graph, "x", DTYPE_F32, (int64_t[]){-1, 3, -1, -1}, 4, NULL));
+    for (int i = 0; i < 9; i++) {
+        char output[32], inputs[64], weight[32], constant[32];
+        int64_t channels = anchors * columns[i / 3], dims[4] = {channels, 3, 1, 1};
+        size_t node = 0;
+        (void)snprintf(output, sizeof output, "out_%d", i);
+        (void)snprintf(weight, sizeof weight, "weight_%d", i);
+        (void)snprintf(constant, sizeof constant, cast ? "stored_%d" : "weight_%d", i);
+        OK(fm_graph_add_tensor(graph, constant, cast ? DTYPE_F16 : DTYPE_F32, dims, 4,
+                               cast ? (const void *)values : floats, NULL));
+        if (cast) {
+            OK(fm_graph_add_node(graph, "Cast", "", constant, weight, &node, NULL));
+            OK(fm_graph_set_integer(graph, node, "to", DTYPE_F32, NULL));
+        }
+        (void)snprintf(inputs, sizeof inputs, bias ? "x weight_%d bias_%d" : "x weight_%d", i, i);
+        if (bias) {
+            (void)snprintf(constant, sizeof constant, "bias_%d", i);
+            OK(fm_graph_add_tensor(graph, constant, DTYPE_F32, &channels, 1, floats, NULL));
+        }
+        (void)snprintf(weight, sizeof weight, "map_%d", i);
+        (void)snprintf(constant, sizeof constant, "rows_%d", i);
+        OK(fm_graph_add_node(graph, "Conv", "", inputs, weight, NULL, NULL));
+        OK(fm_graph_add_node(graph, "Transpose", "", weight, constant, &node, NULL));
+        OK(fm_graph_set_integers(graph, node, "perm", (int64_t[]){0, 2, 3, 1}, 4, NULL));
+        (void)snprintf(weight, sizeof weight, "shape_%d", i);
+        (void)snprintf(inputs, sizeof inputs, "rows_%d shape_%d", i, i);
+        OK(fm_graph_add_tensor(graph, weight, DTYPE_I64, (int64_t[]){3}, 1, (int64_t[]){0, -1, columns[i / 3]}, NULL));
+        OK(fm_graph_add_node(graph, "Reshape", "", inputs, output, NULL, NULL));
+        OK(fm_graph_add_output(graph, output, DTYPE_F32, (int64_t[]){-1, -1, columns[i / 3]}, 3, NULL));
+    }
+    return graph;
+}
+
+/* The graph says how many anchors a cell has; where it does not, three strides have two. */
+static void test_anchors_are_counted(void **state) {
+    (void)state;
+    const struct {
+        int64_t anchors;
+        bool cast, bias;
+        int expected;
+    } cases[] = {{1, false, true, 1}, {2, false, true, 2}, {3, false, false, 3},
+                 {1, true, true, 1},  {2, true, true, 2},  {1, true, false, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        static struct model model;
+        assert_non_null(describe(detector_of(cases[i].anchors, cases[i].cast, cases[i].bias), &model));
+        assert_int_equal(model.detector.anchors, cases[i].expected);
+        assert_true(model.batch_possible && !model.detector.interleaved);
+    }
+}
+
 static void test_embedders(void **state) {
     (void)state;
     static struct model model;
@@ -258,13 +316,10 @@ static void test_real_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stock_detector),
-        cmocka_unit_test(test_other_detectors),
-        cmocka_unit_test(test_fixed_size_detector),
-        cmocka_unit_test(test_embedders),
-        cmocka_unit_test(test_strangers_are_named),
-        cmocka_unit_test(test_what_blocks_a_batch),
-        cmocka_unit_test(test_reshapes_beside_the_pixels_do_not_matter),
+        cmocka_unit_test(test_stock_detector),      cmocka_unit_test(test_other_detectors),
+        cmocka_unit_test(test_fixed_size_detector), cmocka_unit_test(test_anchors_are_counted),
+        cmocka_unit_test(test_embedders),           cmocka_unit_test(test_strangers_are_named),
+        cmocka_unit_test(test_what_blocks_a_batch), cmocka_unit_test(test_reshapes_beside_the_pixels_do_not_matter),
         cmocka_unit_test(test_real_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
