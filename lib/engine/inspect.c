@@ -1,7 +1,9 @@
-/* Inspect: which packs lie around and what their files are, for `models` and `doctor`. Opens no engine. */
+/* Inspect: which packs lie around and what their files are, for `models` and `doctor`. Opens no engine and runs
+   nothing. */
 #include "base/sha256.h"
 #include "engine/engine.h"
 #include "models/route.h"
+#include "onnx/cost.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +12,18 @@ struct pack_walk {
     fm_model_visitor visitor;
     void *user;
     const char *folder;
+    const struct manifest *manifest; /* NULL when the folder has none */
+    bool alone;                      /* one file was named, not its folder */
     size_t count;
+    const char *inner_name; /* a folder of this name ... */
+    bool has_inner;         /* ... is inside */
+};
+
+/* What is said of one file: the storage of a fm_model_file. */
+struct file_words {
+    char input[2048], outputs[2048], operators[2048], note[512], sha256[65], typical_input[256];
+    struct graph_cost cost;
+    fm_error error;
 };
 
 static void value_words(const struct graph_value *value, char *out, size_t size) {
@@ -35,84 +48,200 @@ static void output_words(const struct graph *graph, char *out, size_t size) {
     }
 }
 
-static void describe_graph(const struct graph *graph, fm_model_file *model, char *input, char *outputs, char *operators,
-                           size_t size, char *walk_note, size_t note_size) {
-    const struct model_family *family = fm_route(graph, walk_note, note_size);
+/* The shape that the figures are for, and the figures. */
+static void describe_cost(const struct graph *graph, const struct manifest_model *said, fm_model_file *model,
+                          struct file_words *words) {
+    int64_t dims[FM_MAX_RANK] = {0};
+    size_t used = 0;
+    fm_error error = {0};
+    const int rank = fm_graph_typical_input(graph, said ? said->width : 0, said ? said->height : 0, dims);
+    if (rank < 0) {
+        model->cost_note = fm_graph_input_count(graph) == 1 ? "its input says too little about its shape"
+                                                            : "it does not take one input";
+        return;
+    }
+    for (int i = 0; i < rank && used < sizeof words->typical_input; i++)
+        used += (size_t)snprintf(words->typical_input + used, sizeof words->typical_input - used, "%s%lld",
+                                 i ? "x" : "", (long long)dims[i]);
+    if (fm_graph_cost(graph, dims, rank, &words->cost, &error) != FM_OK) {
+        (void)snprintf(words->cost.note, sizeof words->cost.note, "%.500s", error.message);
+        return;
+    }
+    model->macs = words->cost.macs;
+    model->weight_bytes = words->cost.weight_bytes;
+    model->activation_bytes = words->cost.activation_bytes;
+}
+
+static void describe_graph(const struct graph *graph, const struct manifest_model *said, bool unlisted,
+                           fm_model_file *model, struct file_words *words) {
+    const struct model_family *family = NULL;
+    if (unlisted)
+        (void)snprintf(words->note, sizeof words->note, "not listed in " FM_MANIFEST_FILE ": not used");
+    else
+        family = fm_route_said(graph, said, words->note, sizeof words->note);
     model->task = family ? fm_task_name(family->task) : "";
     model->family = family ? family->name : "";
-    model->note = family ? "" : walk_note;
+    if (family)
+        words->note[0] = 0;
     if (fm_graph_input_count(graph) > 0) {
         const struct graph_value value = fm_graph_input(graph, 0);
-        value_words(&value, input, size);
+        value_words(&value, words->input, sizeof words->input);
     }
-    output_words(graph, outputs, size);
-    fm_graph_operators(graph, operators, size);
+    output_words(graph, words->outputs, sizeof words->outputs);
+    fm_graph_operators(graph, words->operators, sizeof words->operators);
     model->parameters = fm_graph_parameter_count(graph);
     model->opset = fm_graph_opset(graph);
     model->node_count = (int)fm_graph_node_count(graph);
+    describe_cost(graph, said, model, words);
 }
 
-static void visit_file(struct pack_walk *walk, const char *path) {
-    char input[2048] = "", outputs[2048] = "", operators[2048] = "", note[512] = "", sha256[65] = "";
+/* The digest, and whether it is the one that the manifest has. */
+static fm_status check_digest(const struct buffer *bytes, const struct manifest_model *said, const char *file,
+                              char sha256[65], fm_error *error) {
+    struct sha256 sha;
+    fm_sha256_init(&sha);
+    fm_sha256_add(&sha, bytes->bytes, bytes->size);
+    fm_sha256_hex(&sha, sha256);
+    if (said && said->sha256[0] && strcmp(said->sha256, sha256) != 0)
+        return fm_fail(
+            error, FM_BAD_MODEL,
+            "'%s' has SHA-256 %s, its manifest says %s: the file is damaged or another one; install the pack "
+            "again",
+            file, sha256, said->sha256);
+    return FM_OK;
+}
+
+static void read_file(const struct pack_walk *walk, const struct manifest_model *said, fm_model_file *model,
+                      struct file_words *words) {
     struct buffer bytes = {0};
     struct graph *graph = NULL;
-    fm_error error = {0};
-    const char *slash = strrchr(path, '/');
-    fm_model_file model = {.file = slash ? slash + 1 : path,
-                           .path = path,
-                           .sha256 = sha256,
-                           .task = "",
-                           .family = "",
-                           .input = input,
-                           .outputs = outputs,
-                           .operators = operators,
-                           .expected_sha256 = "",
-                           .licence = "",
-                           .typical_input = "",
-                           .cost_note = ""};
-    model.status = fm_file_read(path, (uint64_t)2 << 30, &bytes, &error);
-    if (model.status == FM_OK) {
-        struct sha256 sha;
-        fm_sha256_init(&sha);
-        fm_sha256_add(&sha, bytes.bytes, bytes.size);
-        fm_sha256_hex(&sha, sha256);
-        model.bytes = bytes.size;
-        model.status = fm_graph_read(bytes.bytes, bytes.size, model.file, &graph, &error);
+    const bool unlisted = walk->manifest && !said && !walk->alone;
+    model->status = fm_file_read(model->path, (uint64_t)2 << 30, &bytes, &words->error);
+    if (model->status == FM_OK) {
+        fm_error unread = {0};
+        model->bytes = bytes.size;
+        model->status = check_digest(&bytes, said, model->file, words->sha256, &words->error);
+        /* a damaged file may still be a graph: what it says is shown beside the failure */
+        const fm_status status = fm_graph_read(bytes.bytes, bytes.size, model->file, &graph, &unread);
+        if (status != FM_OK && model->status == FM_OK)
+            model->status = fm_fail(&words->error, status, "%s", unread.message);
     }
-    if (model.status == FM_OK)
-        describe_graph(graph, &model, input, outputs, operators, sizeof input, note, sizeof note);
-    else
-        model.note = error.message;
-    walk->visitor(&model, walk->user);
-    walk->count++;
+    if (graph)
+        describe_graph(graph, said, unlisted, model, words);
     fm_graph_close(graph);
     fm_buffer_reset(&bytes);
+}
+
+/* `path` of a file that is there, or that the manifest alone has. */
+static void visit_file(struct pack_walk *walk, const char *path, bool missing) {
+    struct file_words words = {.input = ""};
+    const char *slash = strrchr(path, '/');
+    const char *file = slash ? slash + 1 : path;
+    const struct manifest_model *said = fm_manifest_model(walk->manifest, file);
+    fm_model_file model = {.file = file,
+                           .path = path,
+                           .sha256 = words.sha256,
+                           .task = "",
+                           .family = "",
+                           .note = words.note,
+                           .input = words.input,
+                           .outputs = words.outputs,
+                           .operators = words.operators,
+                           .expected_sha256 = said ? said->sha256 : "",
+                           .licence = said && said->licence[0]                   ? said->licence
+                                      : walk->manifest && (said || !walk->alone) ? walk->manifest->licence
+                                                                                 : "",
+                           .typical_input = words.typical_input,
+                           .cost_note = words.cost.note};
+    if (missing)
+        model.status =
+            fm_fail(&words.error, FM_NOT_FOUND,
+                    "'%s' is listed in " FM_MANIFEST_FILE ", but not in the folder; install the pack again", file);
+    else
+        read_file(walk, said, &model, &words);
+    if (model.status != FM_OK)
+        model.note = words.error.message;
+    walk->visitor(&model, walk->user);
+    walk->count++;
 }
 
 static bool visit_entry(const char *name, enum os_path_kind kind, void *user) {
     struct pack_walk *walk = user;
     const size_t length = strlen(name);
-    char path[4096];
+    char path[OS_PATH_SIZE];
+    walk->has_inner = walk->has_inner || (kind == OS_PATH_FOLDER && strcmp(name, walk->inner_name) == 0);
     if (kind == OS_PATH_FILE && length > 5 && strcmp(name + length - 5, ".onnx") == 0 &&
         fm_path_join(path, sizeof path, walk->folder, name))
-        visit_file(walk, path);
+        visit_file(walk, path, false);
     return true;
+}
+
+static void visit_missing(struct pack_walk *walk) {
+    char path[OS_PATH_SIZE];
+    for (size_t i = 0; walk->manifest && i < walk->manifest->model_count; i++) {
+        if (fm_path_join(path, sizeof path, walk->folder, walk->manifest->models[i].file) &&
+            fm_path_kind(path) == OS_PATH_NONE)
+            visit_file(walk, path, true);
+    }
+}
+
+/* The last part of `path`, of a folder named "." too. */
+static const char *folder_name(const char *path, char *real, size_t size) {
+    const char *whole = fm_path_real(path, real, size) ? real : path;
+    const char *slash = strrchr(whole, '/');
+    return slash ? slash + 1 : whole;
+}
+
+static fm_status visit_folder(struct pack_walk *walk, fm_error *error) {
+    struct manifest *manifest = NULL;
+    fm_error unread = {0};
+    const fm_status read = fm_manifest_read(walk->folder, &manifest, &unread);
+    walk->manifest = manifest;
+    fm_status status = fm_folder_visit(walk->folder, visit_entry, walk, error);
+    if (status == FM_OK)
+        visit_missing(walk);
+    if (status == FM_OK && read != FM_OK) /* the files were shown; the pack cannot be opened all the same */
+        status = fm_fail(error, read, "%s", unread.message);
+    walk->manifest = NULL;
+    fm_manifest_close(manifest);
+    return status;
+}
+
+static void visit_alone(struct pack_walk *walk, const char *path) {
+    char folder[OS_PATH_SIZE];
+    struct manifest *manifest = NULL;
+    fm_error unread = {0};
+    const char *slash = strrchr(path, '/');
+    const int length = slash ? (int)(slash - path) + 1 : 0;
+    (void)snprintf(folder, sizeof folder, "%.*s", length ? length : 1, length ? path : ".");
+    if (fm_manifest_read(folder, &manifest, &unread) == FM_OK) /* a broken one is the pack's failure, not the file's */
+        walk->manifest = manifest;
+    walk->alone = true;
+    visit_file(walk, path, false);
+    fm_manifest_close(manifest);
 }
 
 fm_status fm_pack_visit(const char *pack, fm_model_visitor visitor, void *user, char *path_out, size_t path_size,
                         fm_error *error) {
-    char path[4096], reason[64];
+    char path[OS_PATH_SIZE], inner[OS_PATH_SIZE], real[OS_PATH_SIZE], reason[64];
     fm_error_clear(error);
     fm_status status = fm_pack_find(pack, "caller", path, sizeof path, reason, sizeof reason, error);
     if (status != FM_OK)
         return status;
+    struct pack_walk walk = {.visitor = visitor, .user = user, .folder = path};
+    walk.inner_name = folder_name(path, real, sizeof real);
+    if (fm_path_kind(path) == OS_PATH_FOLDER)
+        status = visit_folder(&walk, error);
+    else
+        visit_alone(&walk, path);
+    /* an archive that unpacks into a folder of its own name leaves one inside the other: the inner one is the pack */
+    if (status == FM_OK && walk.count == 0 && walk.has_inner &&
+        fm_path_join(inner, sizeof inner, path, walk.inner_name)) {
+        (void)snprintf(path, sizeof path, "%s", inner);
+        status = visit_folder(&walk, error);
+    }
     if (path_out && path_size)
         (void)snprintf(path_out, path_size, "%s", path);
-    struct pack_walk walk = {visitor, user, path, 0};
-    if (fm_path_kind(path) == OS_PATH_FOLDER)
-        status = fm_folder_visit(path, visit_entry, &walk, error);
-    else
-        visit_file(&walk, path);
     if (status == FM_OK && walk.count == 0)
         status = fm_fail(error, FM_NOT_FOUND,
                          "'%s' holds no .onnx file; name a folder that does, such as an unpacked buffalo_l", path);
@@ -128,7 +257,8 @@ struct packs_walk {
 static bool visit_pack(const char *name, enum os_path_kind kind, void *user) {
     const struct packs_walk *walk = user;
     char path[4096];
-    if (kind == OS_PATH_FOLDER && fm_path_join(path, sizeof path, walk->folder, name))
+    /* what is hidden is a pack being put in place, or put away */
+    if (kind == OS_PATH_FOLDER && name[0] != '.' && fm_path_join(path, sizeof path, walk->folder, name))
         walk->visitor(name, path, walk->reason, walk->user);
     return true;
 }

@@ -9,6 +9,7 @@
 
 #include "models/pack.h"
 #include "models/route.h"
+#include "onnx/cost.h"
 #include "support/onnx_maker.h"
 
 void *__real_fm_alloc(size_t size);
@@ -91,6 +92,25 @@ static fm_status edit_work(void *user, fm_error *error) {
     return status;
 }
 
+static fm_status cost_work(void *user, fm_error *error) {
+    const struct graph *graph = user;
+    struct graph_cost cost;
+    int64_t dims[FM_MAX_RANK] = {0};
+    int rank = fm_graph_typical_input(graph, 0, 0, dims);
+    return fm_graph_cost(graph, dims, rank, &cost, error);
+}
+
+static void test_counting(void **state) {
+    (void)state;
+    struct buffer onnx = {0};
+    struct graph *graph = NULL;
+    assert_int_equal(fm_maker_detector(MAKER_STOCK, &onnx, NULL), FM_OK);
+    assert_int_equal(fm_graph_read(onnx.bytes, onnx.size, "m", &graph, NULL), FM_OK);
+    assert_true(exhaust(cost_work, graph) > 4);
+    fm_graph_close(graph);
+    fm_buffer_reset(&onnx);
+}
+
 static void test_building(void **state) {
     (void)state;
     assert_true(exhaust(build_work, NULL) > 300);
@@ -125,6 +145,7 @@ int main(void) {
         cmocka_unit_test(test_building),
         cmocka_unit_test(test_reading_and_editing),
         cmocka_unit_test(test_routing),
+        cmocka_unit_test(test_counting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
