@@ -14,9 +14,22 @@ void fm_doctor_section(struct doctor *doctor, const char *title) {
         fm_text_add(&doctor->output.text, "%s\n", title);
 }
 
-void fm_doctor_add(struct doctor *doctor, enum verdict verdict, const char *name, const char *remedy,
+/* A finding that asks for something says what to do and where that is explained. */
+static void add_row(struct doctor *doctor, enum verdict verdict, const char *name, const char *remedy,
+                    const char *words, const char *help) {
+    struct text *text = &doctor->output.text;
+    fm_text_add(text, "  %s %-20s %s", verdict_signs[verdict], name, words);
+    if (verdict == VERDICT_INFO || verdict == VERDICT_GOOD)
+        fm_text_add(text, "\n");
+    else if (remedy)
+        fm_text_add(text, "\n%28s-> %s; see %s\n", "", remedy, help);
+    else
+        fm_text_add(text, "; see %s\n", help);
+}
+
+void fm_doctor_add(struct doctor *doctor, enum verdict verdict, const char *id, const char *name, const char *remedy,
                    const char *format, ...) {
-    char words[2048];
+    char words[2048], help[HELP_SIZE];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(words, sizeof words, format, arguments);
@@ -24,29 +37,34 @@ void fm_doctor_add(struct doctor *doctor, enum verdict verdict, const char *name
     doctor->bad += verdict == VERDICT_BAD;
     remedy = remedy && remedy[0] ? remedy : NULL;
     struct output *output = &doctor->output;
+    fm_help_place(id, help);
     if (output->table) {
-        fm_text_add(&output->text, "  %s %-20s %s\n", verdict_signs[verdict], name, words);
-        if (remedy)
-            fm_text_add(&output->text, "%28s-> %s\n", "", remedy);
+        add_row(doctor, verdict, name, remedy, words, help);
         return;
     }
     fm_json_object_open(&output->json, NULL);
     fm_json_string(&output->json, "section", doctor->section);
+    fm_json_string(&output->json, "id", id);
     fm_json_string(&output->json, "name", name);
     fm_json_string(&output->json, "verdict", verdict_words[verdict]);
     fm_json_string(&output->json, "detail", words);
     fm_json_string(&output->json, "remedy", remedy);
+    fm_json_string(&output->json, "help", help);
     fm_json_object_close(&output->json);
     fm_output_end_line(output);
 }
 
 static void add_provider(const fm_provider_info *info, void *user) {
     struct doctor *doctor = user;
+    char id[64]; /* "ort_cuda" of "ort:cuda" */
+    snprintf(id, sizeof id, "%s", info->name);
+    for (char *at = id; *at; at++)
+        *at = *at == ':' ? '_' : *at;
     doctor->providers += info->available;
     if (info->available)
-        fm_doctor_add(doctor, VERDICT_GOOD, info->name, NULL, "%s", info->detail);
+        fm_doctor_add(doctor, VERDICT_GOOD, id, info->name, NULL, "%s", info->detail);
     else
-        fm_doctor_add(doctor, VERDICT_MISSING, info->name, info->remedy, "%s", info->reason);
+        fm_doctor_add(doctor, VERDICT_MISSING, id, info->name, info->remedy, "%s", info->reason);
 }
 
 static fm_status add_providers(struct doctor *doctor, fm_error *error) {
@@ -60,7 +78,7 @@ static fm_status add_providers(struct doctor *doctor, fm_error *error) {
 }
 
 static void add_pack(const char *name, const char *path, const char *reason, void *user) {
-    fm_doctor_add(user, VERDICT_INFO, name, NULL, "%s (%s)", path, reason);
+    fm_doctor_add(user, VERDICT_INFO, "pack", name, NULL, "%s (%s)", path, reason);
 }
 
 static void add_packs(struct doctor *doctor) {
@@ -68,7 +86,7 @@ static void add_packs(struct doctor *doctor) {
     const char *named = fm_config_text(&doctor->program->config, OPT_PACK);
     fm_doctor_section(doctor, "packs");
     if (named)
-        fm_doctor_add(doctor, VERDICT_INFO, named, NULL, "named by %s",
+        fm_doctor_add(doctor, VERDICT_INFO, "pack", named, NULL, "named by %s",
                       fm_config_source(&doctor->program->config, OPT_PACK, source));
     fm_packs_visit(add_pack, doctor);
 }
@@ -77,13 +95,13 @@ static void add_packs(struct doctor *doctor) {
 static int conclude(struct doctor *doctor) {
     fm_doctor_section(doctor, "verdict");
     if (doctor->providers == 0)
-        fm_doctor_add(doctor, VERDICT_BAD, "networks", "see the remedies under providers",
+        fm_doctor_add(doctor, VERDICT_BAD, "verdict", "networks", "see the remedies under providers",
                       "no provider can run networks here");
     if (doctor->bad > (doctor->providers == 0))
-        fm_doctor_add(doctor, VERDICT_BAD, "self-test", "report the lines marked bad", "failed checks: %d",
+        fm_doctor_add(doctor, VERDICT_BAD, "verdict", "self-test", "report the lines marked bad", "failed checks: %d",
                       doctor->bad);
     if (doctor->bad == 0)
-        fm_doctor_add(doctor, VERDICT_GOOD, "facemill", NULL,
+        fm_doctor_add(doctor, VERDICT_GOOD, "verdict", "facemill", NULL,
                       "providers that can run networks: %d; every check made passed", doctor->providers);
     return doctor->providers == 0 ? EXIT_UNAVAILABLE : doctor->bad ? EXIT_CHECK : EXIT_DONE;
 }
@@ -94,7 +112,7 @@ int fm_command_doctor(struct program *program) {
     if (program->config.argument_count)
         return fm_complain_usage(&program->config, "'%s': doctor takes no arguments", program->config.arguments[0]);
     if (fm_output_open(&doctor.output, &program->config, &error))
-        return fm_complain(&error);
+        return fm_complain(&program->config, &error);
     fm_doctor_machine(&doctor);
     fm_doctor_accelerators(&doctor);
     fm_status status = add_providers(&doctor, &error);
@@ -106,5 +124,5 @@ int fm_command_doctor(struct program *program) {
         code = conclude(&doctor);
     }
     (void)!fm_output_close(&doctor.output, error.status == FM_OK, &error); /* its words are in `error` */
-    return error.status ? fm_complain(&error) : code;
+    return error.status ? fm_complain(&program->config, &error) : code;
 }

@@ -14,9 +14,10 @@ struct doctor {
     int bad;             /* VERDICT_BAD so far */
     int providers;       /* available */
 };
-/* `remedy` may be NULL. */
-void fm_doctor_add(struct doctor *doctor, enum verdict verdict, const char *name, const char *remedy,
-                   const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* `id` says what kind of finding it is, in lower case and underscores: its section in docs/troubleshooting.md. `remedy`
+   may be NULL. */
+void fm_doctor_add(struct doctor *doctor, enum verdict verdict, const char *id, const char *name, const char *remedy,
+                   const char *format, ...) __attribute__((format(printf, 6, 7)));
 void fm_doctor_section(struct doctor *doctor, const char *title);
 
 /* The sections. */

@@ -16,9 +16,9 @@ static void add_kernels(struct doctor *doctor) {
     fm_status status = fm_program_settings(&settings, &doctor->program->config, &error);
     const char *mask = settings.options.cpu_mask;
     if (status || !fm_cpu_level_masked(mask, &level))
-        fm_doctor_add(doctor, VERDICT_BAD, "kernels", NULL, "cannot be limited to '%s'", mask ? mask : "");
+        fm_doctor_add(doctor, VERDICT_BAD, "kernels", "kernels", NULL, "cannot be limited to '%s'", mask ? mask : "");
     else
-        fm_doctor_add(doctor, VERDICT_INFO, "kernels", NULL, "%s, this processor's best is %s",
+        fm_doctor_add(doctor, VERDICT_INFO, "kernels", "kernels", NULL, "%s, this processor's best is %s",
                       fm_cpu_level_name(level), fm_cpu_level_name(fm_cpu_level()));
     fm_program_settings_reset(&settings);
 }
@@ -29,13 +29,13 @@ void fm_doctor_machine(struct doctor *doctor) {
     fm_cpu_name(name, sizeof name);
     fm_cpu_features(features, sizeof features);
     fm_doctor_section(doctor, "machine");
-    fm_doctor_add(doctor, VERDICT_INFO, "facemill", NULL, "%s", fm_version());
-    fm_doctor_add(doctor, VERDICT_INFO, "processor", NULL, "%s", name);
-    fm_doctor_add(doctor, VERDICT_INFO, "features", NULL, "%s", features);
+    fm_doctor_add(doctor, VERDICT_INFO, "version", "facemill", NULL, "%s", fm_version());
+    fm_doctor_add(doctor, VERDICT_INFO, "processor", "processor", NULL, "%s", name);
+    fm_doctor_add(doctor, VERDICT_INFO, "features", "features", NULL, "%s", features);
     add_kernels(doctor);
-    fm_doctor_add(doctor, VERDICT_INFO, "cores", NULL, "%d for this process", fm_core_count());
-    fm_doctor_add(doctor, VERDICT_INFO, "memory", NULL, "%.1f GiB, %.1f GiB available", (double)memory.total / GIB,
-                  (double)memory.available / GIB);
+    fm_doctor_add(doctor, VERDICT_INFO, "cores", "cores", NULL, "%d for this process", fm_core_count());
+    fm_doctor_add(doctor, VERDICT_INFO, "memory", "memory", NULL, "%.1f GiB, %.1f GiB available",
+                  (double)memory.total / GIB, (double)memory.available / GIB);
 }
 
 struct accelerators {
@@ -47,7 +47,7 @@ static void add_accelerator(const struct os_accelerator *accelerator, void *user
     struct accelerators *accelerators = user;
     accelerators->found++;
     bool driven = accelerator->driver[0] != 0;
-    fm_doctor_add(accelerators->doctor, driven ? VERDICT_GOOD : VERDICT_MISSING, "accelerator",
+    fm_doctor_add(accelerators->doctor, driven ? VERDICT_GOOD : VERDICT_MISSING, "accelerator", "accelerator",
                   driven ? NULL : "install its kernel driver", "%s, driver %s", accelerator->name,
                   driven ? accelerator->driver : "not loaded");
 }
@@ -57,7 +57,8 @@ void fm_doctor_accelerators(struct doctor *doctor) {
     fm_doctor_section(doctor, "accelerators");
     fm_accelerators_visit(add_accelerator, &accelerators);
     if (accelerators.found == 0)
-        fm_doctor_add(doctor, VERDICT_INFO, "accelerator", NULL, "none that the operating system knows of");
+        fm_doctor_add(doctor, VERDICT_INFO, "accelerator", "accelerator", NULL,
+                      "none that the operating system knows of");
 }
 
 static void add_library(const char *path, void *user) {
@@ -65,7 +66,7 @@ static void add_library(const char *path, void *user) {
     const char *name = fm_base_name(path);
     for (size_t i = 0; i < sizeof interesting / sizeof interesting[0]; i++) {
         if (strstr(name, interesting[i])) {
-            fm_doctor_add(user, VERDICT_GOOD, name, NULL, "%s", path);
+            fm_doctor_add(user, VERDICT_GOOD, "linked_library", name, NULL, "%s", path);
             return;
         }
     }
@@ -81,8 +82,8 @@ void fm_doctor_libraries(struct doctor *doctor) {
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         char path[OS_PATH_SIZE];
         if (fm_library_find(wanted[i], path, sizeof path))
-            fm_doctor_add(doctor, VERDICT_GOOD, wanted[i], NULL, "%s", path);
+            fm_doctor_add(doctor, VERDICT_GOOD, "gpu_library", wanted[i], NULL, "%s", path);
         else
-            fm_doctor_add(doctor, VERDICT_MISSING, wanted[i], NULL, "not found by the loader");
+            fm_doctor_add(doctor, VERDICT_MISSING, "gpu_library", wanted[i], NULL, "not found by the loader");
     }
 }

@@ -38,13 +38,13 @@ static void test_decoder(struct doctor *doctor, const struct sample *sample) {
     fm_error error = {0};
     fm_status status = fm_image_decode(&input, NULL, &image, &error);
     if (status == FM_UNSUPPORTED) {
-        fm_doctor_add(doctor, VERDICT_MISSING, sample->name, NULL, "%s", error.message);
+        fm_doctor_add(doctor, VERDICT_MISSING, "decoder", sample->name, NULL, "%s", error.message);
     } else if (status) {
-        fm_doctor_add(doctor, VERDICT_BAD, sample->name, NULL, "%s", error.message);
+        fm_doctor_add(doctor, VERDICT_BAD, "decoder", sample->name, NULL, "%s", error.message);
     } else {
         fm_pixels pixels = fm_image_pixels(image);
         bool good = colours_good(&pixels);
-        fm_doctor_add(doctor, good ? VERDICT_GOOD : VERDICT_BAD, sample->name, NULL,
+        fm_doctor_add(doctor, good ? VERDICT_GOOD : VERDICT_BAD, "decoder", sample->name, NULL,
                       good ? "decodes to the known colours" : "decodes to other colours than were encoded");
     }
     fm_image_free(image);
@@ -61,19 +61,19 @@ static void test_alignment(struct doctor *doctor) {
     char digest[65];
     fm_error error = {0};
     if (!fm_drawn_picture(&rgb, 320, 240, 1, landmarks)) {
-        fm_doctor_add(doctor, VERDICT_BAD, "alignment", NULL, "out of memory");
+        fm_doctor_add(doctor, VERDICT_BAD, "alignment", "alignment", NULL, "out of memory");
         return;
     }
     fm_pixels pixels = fm_drawn_pixels(&rgb, 320, 240);
     if (fm_crop_aligned(&pixels, landmarks[0], CROP_SIDE, crop, &error)) {
-        fm_doctor_add(doctor, VERDICT_BAD, "alignment", NULL, "%s", error.message);
+        fm_doctor_add(doctor, VERDICT_BAD, "alignment", "alignment", NULL, "%s", error.message);
     } else {
         struct sha256 sha;
         fm_sha256_init(&sha);
         fm_sha256_add(&sha, crop, sizeof crop);
         fm_sha256_hex(&sha, digest);
         bool good = strcmp(digest, known) == 0;
-        fm_doctor_add(doctor, good ? VERDICT_GOOD : VERDICT_BAD, "alignment", NULL,
+        fm_doctor_add(doctor, good ? VERDICT_GOOD : VERDICT_BAD, "alignment", "alignment", NULL,
                       "crop of a drawn face has %s digest %.16s...", good ? "the known" : "another", digest);
     }
     fm_buffer_reset(&rgb);
@@ -110,14 +110,14 @@ static void test_detection(struct doctor *doctor, fm_engine *engine, const struc
     if (fm_analyze(engine, &inputs[0], NULL, &alone[0], &error) ||
         fm_analyze(engine, &inputs[0], NULL, &alone[1], &error) ||
         fm_analyze_batch(engine, inputs, COMPANY, NULL, company, &error)) {
-        fm_doctor_add(doctor, VERDICT_BAD, "networks", NULL, "%s", error.message);
+        fm_doctor_add(doctor, VERDICT_BAD, "networks", "networks", NULL, "%s", error.message);
     } else {
         bool again = faces_equal(alone[0], alone[1]), together = faces_equal(alone[0], company[0]);
-        fm_doctor_add(doctor, again ? VERDICT_GOOD : VERDICT_BAD, "repetition", NULL,
+        fm_doctor_add(doctor, again ? VERDICT_GOOD : VERDICT_BAD, "repetition", "repetition", NULL,
                       "the same picture twice: %s, %zu faces", again ? "equal" : "different",
                       fm_result_face_count(alone[0]));
-        fm_doctor_add(doctor, together ? VERDICT_GOOD : VERDICT_BAD, "company", NULL, "alone and among %d pictures: %s",
-                      COMPANY, together ? "equal" : "different");
+        fm_doctor_add(doctor, together ? VERDICT_GOOD : VERDICT_BAD, "company", "company", NULL,
+                      "alone and among %d pictures: %s", COMPANY, together ? "equal" : "different");
     }
     fm_result_free(alone[0]);
     fm_result_free(alone[1]);
@@ -135,7 +135,7 @@ static void test_embedding(struct doctor *doctor, fm_engine *engine) {
     fm_error error = {0};
     bool equal = true;
     if (!size) {
-        fm_doctor_add(doctor, VERDICT_SKIPPED, "embedding", NULL, "the pack has no recogniser");
+        fm_doctor_add(doctor, VERDICT_SKIPPED, "embedding", "embedding", NULL, "the pack has no recogniser");
         goto cleanup;
     }
     for (int i = 0; i < COMPANY && !error.status; i++) {
@@ -152,11 +152,11 @@ static void test_embedding(struct doctor *doctor, fm_engine *engine) {
             goto cleanup;
         equal = memcmp(single, together + i * size, size * sizeof(float)) == 0;
     }
-    fm_doctor_add(doctor, equal ? VERDICT_GOOD : VERDICT_BAD, "embedding", NULL, "%d crops together and one by one: %s",
-                  COMPANY, equal ? "equal" : "different");
+    fm_doctor_add(doctor, equal ? VERDICT_GOOD : VERDICT_BAD, "embedding", "embedding", NULL,
+                  "%d crops together and one by one: %s", COMPANY, equal ? "equal" : "different");
 cleanup:
     if (error.status)
-        fm_doctor_add(doctor, VERDICT_BAD, "embedding", NULL, "%s", error.message);
+        fm_doctor_add(doctor, VERDICT_BAD, "embedding", "embedding", NULL, "%s", error.message);
     fm_free(together);
     fm_free(single);
     fm_buffer_reset(&crops);
@@ -173,11 +173,13 @@ static void test_networks(struct doctor *doctor) {
     for (int i = 0; i < COMPANY && drawn; i++)
         drawn = fm_drawn_picture(&rgb[i], widths[i], 240, 1 + i % 2, NULL);
     if (status == FM_NOT_FOUND && !fm_config_given(&doctor->program->config, OPT_PACK)) {
-        fm_doctor_add(doctor, VERDICT_SKIPPED, "networks", "name a pack with --pack to test it", "%s", error.message);
+        fm_doctor_add(doctor, VERDICT_SKIPPED, "networks", "networks", "name a pack with --pack to test it", "%s",
+                      error.message);
     } else if (status == FM_NO_PROVIDER) {
-        fm_doctor_add(doctor, VERDICT_SKIPPED, "networks", NULL, "%s", error.message);
+        fm_doctor_add(doctor, VERDICT_SKIPPED, "networks", "networks", NULL, "%s", error.message);
     } else if (status || !drawn) {
-        fm_doctor_add(doctor, VERDICT_BAD, "networks", NULL, "%s", status ? error.message : "out of memory");
+        fm_doctor_add(doctor, VERDICT_BAD, "networks", "networks", NULL, "%s",
+                      status ? error.message : "out of memory");
     } else {
         test_detection(doctor, engine, rgb, widths);
         test_embedding(doctor, engine);
