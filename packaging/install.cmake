@@ -2,7 +2,7 @@
 
 # The foreign libraries that a program with our static library inside needs, as pkg-config knows them. Not as private
 # requirements of facemill.pc: those would be asked of everybody who compiles against the shared library.
-set(FM_CODEC_MODULES libprotobuf-c)
+set(FM_CODEC_MODULES libprotobuf-c jansson)
 foreach(pair "JPEG libjpeg" "PNG spng" "WEBP libwebp" "HEIF libheif")
   separate_arguments(pair)
   list(GET pair 0 option)
@@ -19,6 +19,35 @@ install(FILES include/facemill/facemill.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR
 install(TARGETS facemill_static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS facemill_shared EXPORT facemill-targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "*.schema.json")
+
+# Man page and completions, printed by the program that was built: not where it cannot run here, or only with care (the
+# sanitizers). No config file or variable of whoever builds has a say.
+if(TARGET facemill AND NOT CMAKE_CROSSCOMPILING AND NOT FM_SANITIZE)
+  set(help_files "")
+  foreach(row "facemill.1|man1|manual" "facemill|bash|completion bash" "_facemill|zsh|completion zsh"
+              "facemill.fish|fish|completion fish")
+    string(REPLACE "|" ";" row "${row}")
+    list(GET row 0 file)
+    list(GET row 1 folder)
+    list(GET row 2 command)
+    separate_arguments(command)
+    set(target ${PROJECT_BINARY_DIR}/help/${folder}/${file})
+    add_custom_command(
+      OUTPUT ${target}
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/help/${folder}
+      COMMAND ${CMAKE_COMMAND} -E env --unset=FM_CONFIG --unset=FM_PRINT_CONFIG --unset=FM_OUTPUT --unset=FM_QUIET
+              --unset=FM_LOG_LEVEL XDG_CONFIG_HOME=${PROJECT_BINARY_DIR}/help $<TARGET_FILE:facemill> ${command} --output
+              ${target}
+      DEPENDS facemill VERBATIM)
+    list(APPEND help_files ${target})
+  endforeach()
+  add_custom_target(help_files ALL DEPENDS ${help_files})
+  install(FILES ${PROJECT_BINARY_DIR}/help/man1/facemill.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES ${PROJECT_BINARY_DIR}/help/bash/facemill DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES ${PROJECT_BINARY_DIR}/help/zsh/_facemill DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  install(FILES ${PROJECT_BINARY_DIR}/help/fish/facemill.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+endif()
 
 foreach(name facemill facemill-static)
   configure_file(packaging/${name}.pc.in ${name}.pc @ONLY)

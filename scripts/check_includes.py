@@ -138,7 +138,7 @@ def check_foreign(folder, source, target):
         return None
     for beginning, home in FOREIGN.items():
         if target == beginning or (beginning.endswith("/") and target.startswith(beginning)):
-            return None if folder == home else (
+            return None if folder == home or source.name.startswith(home + "/") else (
                 f"<{target}> may be included from {home} only; call what that folder offers instead")
     if target in INTRINSICS:
         return None if folder in INTRINSIC_FOLDERS else (

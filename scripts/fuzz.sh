@@ -8,7 +8,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- onnx image config
+[ $# -gt 0 ] || set -- onnx image config manifest zip
 build=$root/build-fuzz
 
 export ASAN_OPTIONS="allocator_may_return_null=1:strict_string_checks=1"

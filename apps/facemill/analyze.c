@@ -22,7 +22,7 @@ int fm_faces_run(struct program *program, uint32_t compute) {
     }
     if (names.folder) {
         if (fm_folder_make(names.folder, &error))
-            return fm_complain(&error);
+            return fm_complain(config, &error);
         kind.keep_pixels = true;
         kind.finish = draw_finish;
         kind.user = &names;

@@ -235,6 +235,7 @@ static void report_json(struct output *output, const struct row *row) {
         fm_json_object_open(json, "error");
         fm_json_string(json, "code", fm_status_name(row->error.status));
         fm_json_string(json, "message", row->error.message);
+        fm_json_help(json, row->error.status);
         fm_json_object_close(json);
     } else {
         fm_json_string(json, "ran_on", row->ran_on);
@@ -319,7 +320,7 @@ static int measure_all(struct program *program, const struct inputs *inputs, str
     if (output->table)
         report_table(output, rows, count);
     for (size_t i = 0; i < count && ran == 0; i++)
-        fm_complain(&rows[i].error);
+        fm_complain(&program->config, &rows[i].error);
     return ran == 0 ? fm_exit_code(rows[0].error.status) : ran < count || failed_images ? EXIT_INPUTS : EXIT_DONE;
 }
 
@@ -329,13 +330,13 @@ int fm_command_bench(struct program *program) {
     fm_error error = {0};
     int code;
     if (inputs_open(&inputs, &program->config)) {
-        code = fm_complain(&inputs.error);
+        code = fm_complain(&program->config, &inputs.error);
     } else if (fm_output_open(&output, &program->config, &error)) {
-        code = fm_complain(&error);
+        code = fm_complain(&program->config, &error);
     } else {
         code = measure_all(program, &inputs, &output);
         if (fm_output_close(&output, code < 128, &error))
-            code = fm_complain(&error);
+            code = fm_complain(&program->config, &error);
     }
     inputs_close(&inputs);
     return code;

@@ -54,7 +54,7 @@ int fm_command_crop(struct program *program) {
         return fm_complain_usage(config, "--size: '%d' is not a value of it; expected a multiple of 112 or 128",
                                  crops.size);
     if (fm_folder_make(crops.names.folder, &error))
-        return fm_complain(&error);
+        return fm_complain(config, &error);
     int code = fm_job_run(
         program,
         &(struct job_kind){.compute = FM_COMPUTE_DETECT, .keep_pixels = true, .finish = crop_finish, .user = &crops});

@@ -358,7 +358,7 @@ static int job_conclude(struct job *job, uint64_t start_ns) {
     if (summary_file)
         (void)!fm_summary_write(&summary, job->engine, summary_file, &job->error);
     if (job->error.status) {
-        fm_complain(&job->error);
+        fm_complain(config, &job->error);
         return EXIT_INTERNAL;
     }
     if (interrupted && job->output.renames)
@@ -397,7 +397,7 @@ int fm_job_run(struct program *program, const struct job_kind *kind) {
     fm_cond_init(&job.room);
     fm_progress_init(&job.progress);
     if (job_open(&job, &job.error)) {
-        code = fm_complain(&job.error);
+        code = fm_complain(&program->config, &job.error);
     } else {
         uint64_t start_ns = fm_clock_ns();
         (void)!job_work(&job);

@@ -1,4 +1,5 @@
 /* facemill: the program. The table below is what it can do; each row is one file. */
+#include "output.h"
 #include "program.h"
 
 #include "base/os.h"
@@ -29,7 +30,7 @@ static const struct command commands[] = {
       "jsonl, one line per image, in pixels of the upright image:\n"
       "  {\"path\",\"width\",\"height\",\"faces\":[{\"box\":[x1,y1,x2,y2],\"score\",\"landmarks\":[[x,y] x5],\n"
       "   \"embedding\":[raw],\"embedding_norm\"}]}\n"
-      "  {\"path\",\"error\":{\"code\",\"message\"}}\n"
+      "  {\"path\",\"error\":{\"code\",\"message\",\"help\"}}\n"
       "The last line on standard error names the pack, why it was chosen, and the provider of each model.\n",
       "  facemill analyze --pack buffalo_l photos/ --recursive > faces.jsonl\n"
       "  facemill analyze --provider ort:cuda,ort:cpu --output faces.jsonl --summary summary.json --from-file "
@@ -53,14 +54,26 @@ static const struct command commands[] = {
       "  facemill crop --dir crops photos/\n"
       "  facemill crop --dir crops --size 224 --max-faces 1 portrait.jpg\n"},
      fm_command_crop},
-    {{"models", ON_MODELS, "list | show [PACK|FILE] | verify [PACK|FILE]", "List packs, look into one, or check one",
-      "list    packs that can be used by name, and where they are\n"
-      "show    the files of a pack: task, family, input, outputs, operators, parameters, SHA-256, notes\n"
-      "verify  read every file, open the pack on its providers and run each model on a known input; 4 when a check "
-      "fails\n",
+    {{"models", ON_MODELS,
+      "list | show [PACK|FILE] | verify [PACK|FILE] | add PATH | pull NAME | remove NAME",
+      "List packs, look into one, check one, install or remove one",
+      "list    packs that can be used by name, and known ones that can be fetched: size, licence, whether installed\n"
+      "show    the files of a pack: task, input, outputs, operators, multiply-adds, memory, SHA-256, licence, and\n"
+      "        which providers run them; of one FILE also why others do not\n"
+      "verify  read every file, compare it with the manifest, open the pack on its providers and run each model on a\n"
+      "        known input; 4 when a check fails\n"
+      "add     install the .onnx file, folder or zip file PATH as a pack: copied, looked at, given a manifest\n"
+      "pull    fetch a known pack and install it. Its licence is shown and must be accepted first: asked on a\n"
+      "        terminal, --accept-license elsewhere. A download that was cut goes on where it ended; 4 when a\n"
+      "        digest is wrong\n"
+      "remove  remove an installed pack\n\n"
+      "add and pull install a pack whole or not at all; one of the same name stays as it is, or with --replace\n"
+      "until the new one is complete. Nothing is ever fetched by another action.\n",
       "  facemill models list\n"
       "  facemill models show buffalo_l\n"
-      "  facemill models verify --provider ort:cpu ./my_pack\n"},
+      "  facemill models verify --provider ort:cpu ./my_pack\n"
+      "  facemill models add antelopev2.zip --licence 'non-commercial research'\n"
+      "  facemill models pull buffalo_l\n"},
      fm_command_models},
     {{"providers", ON_PROVIDERS, "", "List what can run networks here, and what is missing for the rest",
       "In order of preference. Exit code 3 when none is available.\n",
@@ -94,6 +107,15 @@ static const struct command commands[] = {
       "  facemill validate ort:cpu ort:openvino --pack buffalo_l --images photos/\n"
       "  facemill validate pack=./fp32 pack=./int8 --provider ort:cpu --images photos/ --draw out/ --format jsonl\n"},
      fm_command_validate},
+    {{"completion", ON_COMPLETION, "bash | zsh | fish", "Print the completion of a shell",
+      "Made from the table of options. An installation puts them where the shells look; without one:\n",
+      "  facemill completion bash > ~/.local/share/bash-completion/completions/facemill\n"
+      "  facemill completion zsh > _facemill    # into a folder of $fpath\n"
+      "  facemill completion fish > ~/.config/fish/completions/facemill.fish\n"},
+     fm_command_completion},
+    {{"manual", ON_MANUAL, "", "Print the man page", "Made from the table of options.\n",
+      "  facemill manual --output facemill.1 && man ./facemill.1\n"},
+     fm_command_manual},
     {{"version", ON_VERSION, "", "Say which facemill this is and how it was built", "",
       "  facemill version --format jsonl\n"},
      fm_command_version},
@@ -111,6 +133,14 @@ static const char exit_codes[] =
     "  130, 143  interrupted: images in flight are finished and written first; a second Ctrl-C stops at once\n"
     "A reader that closes the pipe ends the job quietly.\n";
 
+const struct command_text *fm_command_text(size_t index) {
+    return index < COMMAND_COUNT ? &commands[index].text : NULL;
+}
+
+const char *fm_exit_code_words(void) {
+    return exit_codes;
+}
+
 static void print_help(FILE *stream) {
     struct text text = {0};
     fm_text_add(
@@ -122,6 +152,9 @@ static void print_help(FILE *stream) {
     fm_config_help_sources(&text);
     fm_text_add(
         &text,
+        "\nGuides: install.md, providers.md, troubleshooting.md and others, in docs/ of the sources and in\n"
+        "share/doc/facemill where facemill is installed. An error ends with the section that explains it\n"
+        "(troubleshooting.md#no_provider).\n"
         "\nWhich pack: --pack, then FM_PACK, then the config file, then an installed pack, then the built-in one;\n"
         "~/.insightface only when named. The summary says which it was and why.\n\n%s\nExamples:\n"
         "  facemill doctor\n"
@@ -152,15 +185,18 @@ static int complain_command(const char *name) {
     }
     fprintf(stderr, "facemill: unknown command '%s'%s%s%s; 'facemill --help' lists the commands\n", name,
             nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    fm_complain_help(NULL, FM_INVALID_ARGUMENT);
     return EXIT_USAGE;
 }
 
 /* Text on standard output; 5 when it could not be written. */
-static int print_text(struct text *text) {
+static int print_text(const struct config *config, struct text *text) {
     bool good = !text->failed && fputs(fm_text_chars(text), stdout) >= 0 && fflush(stdout) == 0;
     fm_text_reset(text);
-    if (!good)
+    if (!good) {
         perror("facemill: cannot write to standard output");
+        fm_complain_help(config, FM_IO);
+    }
     return good ? EXIT_DONE : EXIT_INTERNAL;
 }
 
@@ -176,16 +212,19 @@ static int run_command(const struct command *command, int argc, char **argv) {
     fm_error error = {0};
     int code;
     if (fm_config_parse(&program.config, &command->text, argc - 2, argv + 2, &error)) {
-        code = fm_complain(&error);
+        code = fm_complain(&program.config, &error);
         code = error.status == FM_OUT_OF_MEMORY ? code : EXIT_USAGE; /* a config file that cannot be read, too */
     } else if (program.config.help) {
         fm_config_help(&command->text, &text);
-        code = print_text(&text);
+        code = print_text(&program.config, &text);
     } else if (fm_config_flag(&program.config, OPT_PRINT_CONFIG)) {
         fm_config_print(&program.config, &text);
-        code = print_text(&text);
+        code = print_text(&program.config, &text);
+    } else if (fm_output_suits(&program.config, &error)) {
+        code = fm_complain(&program.config, &error);
     } else if (!fm_signals_watch(on_signal, &program)) {
         fputs("facemill: not enough memory to start a thread\n", stderr);
+        fm_complain_help(&program.config, FM_OUT_OF_MEMORY);
         code = EXIT_INTERNAL;
     } else {
         code = command->run(&program);

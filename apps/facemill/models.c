@@ -20,12 +20,64 @@ static void list_pack(const char *name, const char *path, const char *reason, vo
     fm_output_end_line(output);
 }
 
+static void count_pack(const char *name, const char *path, const char *reason, void *user) {
+    (void)name, (void)path, (void)reason;
+    ++*(int *)user;
+}
+
+static void list_known(struct output *output, const struct known_pack *known) {
+    char size[48];
+    bool same = false, installed = fm_install_has(known, &same);
+    if (output->table) {
+        fm_text_add(&output->text, "%-24s %-12s %s; %s%s\n%37s %s; %s\n", known->name,
+                    installed ? "installed" : "not here", known->about, fm_models_size(known, size),
+                    known->sha256 ? "" : ", no published digest", "", known->licence, known->terms);
+        if (known->not_here || !known->url)
+            fm_text_add(&output->text, "%37s %s\n", "",
+                        known->not_here ? known->not_here : "no URL known here; fetch it yourself and run models add");
+        return;
+    }
+    struct json *json = &output->json;
+    fm_json_object_open(json, NULL);
+    fm_json_string(json, "known", known->name);
+    fm_json_bool(json, "installed", installed);
+    fm_json_string(json, "about", known->about);
+    fm_json_string(json, "url", known->url);
+    if (known->bytes)
+        fm_json_integer(json, "bytes", (int64_t)known->bytes);
+    fm_json_bool(json, "bytes_exact", known->exact);
+    fm_json_string(json, "sha256", known->sha256);
+    fm_json_string(json, "licence", known->licence);
+    fm_json_string(json, "licence_url", known->licence_url);
+    fm_json_string(json, "terms", known->terms);
+    fm_json_string(json, "not_here", known->not_here);
+    fm_json_object_close(json);
+    fm_output_end_line(output);
+}
+
 static fm_status models_list(struct program *program, struct output *output, bool *failed, fm_error *error) {
+    struct known_index index = {0};
+    int count = 0;
     (void)failed;
-    (void)error;
+    fm_status status = fm_models_index(&program->config, &index, error);
+    if (status)
+        return status;
     fm_packs_visit(list_pack, output);
-    if (output->text.length == 0 && !fm_config_flag(&program->config, OPT_QUIET))
-        fputs("facemill: no pack is installed; name a folder of ONNX files with --pack\n", stderr);
+    fm_packs_visit(count_pack, &count);
+    if (output->table)
+        fm_text_add(&output->text, "%sKnown packs, for 'facemill models pull NAME':\n", count ? "\n" : "");
+    for (size_t i = 0; i < index.count; i++)
+        list_known(output, &index.packs[i]);
+    for (size_t i = 0; fm_known_row(i); i++) {
+        if (fm_known_find(&index, fm_known_row(i)->name) == fm_known_row(i))
+            list_known(output, fm_known_row(i));
+    }
+    fm_known_reset(&index);
+    if (count == 0 && !fm_config_flag(&program->config, OPT_QUIET))
+        fputs("facemill: no pack is installed; 'facemill models pull NAME' fetches a known one, 'facemill models add' "
+              "takes "
+              "files that are here, --pack names a folder\n",
+              stderr);
     return FM_OK;
 }
 
@@ -96,10 +148,13 @@ int fm_command_models(struct program *program) {
         return fm_complain_usage(config, "models %s: '%s' is one argument too many", action->name,
                                  config->arguments[config->argument_count - 1]);
     if (fm_output_open(&output, config, &error))
-        return fm_complain(&error);
+        return fm_complain(config, &error);
     fm_status status = action->run(program, &output, &failed, &error);
     (void)!fm_output_close(&output, status == FM_OK, &error); /* its words are in `error` */
-    if (error.status)
-        return fm_complain(&error);
+    int interrupted = atomic_load(&program->interrupted);
+    if (error.status) {
+        int code = fm_complain(config, &error);
+        return interrupted && error.status == FM_CANCELLED ? 128 + interrupted : failed ? EXIT_CHECK : code;
+    }
     return failed ? EXIT_CHECK : EXIT_DONE;
 }

@@ -6,10 +6,23 @@
 #include <errno.h>
 #include <string.h>
 
+fm_status fm_output_suits(const struct config *config, fm_error *error) {
+    char source[64];
+    if (!fm_config_is(config, OPT_FORMAT, "csv") ||
+        (config->command->bit & (ON_ANALYZE | ON_DETECT | ON_CROP | ON_COMPLETION | ON_MANUAL)))
+        return FM_OK;
+    return fm_fail(
+        error, FM_INVALID_ARGUMENT,
+        "%s: 'csv' is for analyze, detect and crop; 'facemill %s' has table and jsonl, and --format overrules "
+        "the environment and the config file",
+        fm_config_source(config, OPT_FORMAT, source), config->command->name);
+}
+
 fm_status fm_output_open(struct output *output, const struct config *config, fm_error *error) {
     *output = (struct output){.path = fm_config_text(config, OPT_OUTPUT), .file = stdout};
     output->terminal = !output->path && fm_is_terminal(1);
     output->table = fm_config_text(config, OPT_FORMAT) ? fm_config_is(config, OPT_FORMAT, "table") : output->terminal;
+    output->csv = fm_config_is(config, OPT_FORMAT, "csv");
     if (output->path) {
         enum os_path_kind kind = fm_path_kind(output->path);
         output->renames = kind != OS_PATH_OTHER; /* devices and pipes are written as they are */

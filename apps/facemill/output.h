@@ -10,6 +10,7 @@ struct output {
     struct text text; /* what waits to be written: commands append here */
     struct json json; /* writes into `text` */
     bool table;       /* --format table, or a terminal */
+    bool csv;         /* --format csv */
     bool terminal;    /* standard output is one */
     bool reader_gone; /* the pipe's reader closed it: the rest is dropped in silence */
     FILE *file;
@@ -17,6 +18,8 @@ struct output {
     bool renames;     /* written beside `path` first */
     char part[4200];
 };
+/* Has the command the form that was asked for? FM_INVALID_ARGUMENT where it has no csv. */
+FM_MUST_USE fm_status fm_output_suits(const struct config *config, fm_error *error);
 /* Errors: FM_IO (words name the file). */
 FM_MUST_USE fm_status fm_output_open(struct output *output, const struct config *config, fm_error *error);
 /* Write what waits. */

@@ -35,8 +35,26 @@ int fm_exit_code(fm_status status) {
     return EXIT_INTERNAL;
 }
 
-int fm_complain(const fm_error *error) {
+void fm_help_place(const char *section, char out[HELP_SIZE]) {
+    snprintf(out, HELP_SIZE, "troubleshooting.md#%s", section);
+}
+
+void fm_json_help(struct json *json, fm_status status) {
+    char place[HELP_SIZE];
+    fm_help_place(fm_status_name(status), place);
+    fm_json_string(json, "help", place);
+}
+
+void fm_complain_help(const struct config *config, fm_status status) {
+    char place[HELP_SIZE];
+    fm_help_place(fm_status_name(status), place);
+    if (!config || !fm_config_flag(config, OPT_QUIET))
+        fprintf(stderr, "facemill: help: %s\n", place);
+}
+
+int fm_complain(const struct config *config, const fm_error *error) {
     fprintf(stderr, "facemill: %s\n", error->message[0] ? error->message : fm_status_name(error->status));
+    fm_complain_help(config, error->status);
     return fm_exit_code(error->status);
 }
 
@@ -47,6 +65,7 @@ int fm_complain_usage(const struct config *config, const char *format, ...) {
     vfprintf(stderr, format, arguments);
     va_end(arguments);
     fprintf(stderr, "; see 'facemill %s --help'\n", config->command->name);
+    fm_complain_help(config, FM_INVALID_ARGUMENT);
     return EXIT_USAGE;
 }
 

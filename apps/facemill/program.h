@@ -26,18 +26,32 @@ struct program {
 int fm_command_analyze(struct program *program);
 int fm_command_bench(struct program *program);
 int fm_command_compare(struct program *program);
+int fm_command_completion(struct program *program);
 int fm_command_crop(struct program *program);
 int fm_command_detect(struct program *program);
 int fm_command_doctor(struct program *program);
+int fm_command_manual(struct program *program);
 int fm_command_models(struct program *program);
 int fm_command_providers(struct program *program);
 int fm_command_validate(struct program *program);
 int fm_command_version(struct program *program);
 
+/* main.c: the table of commands, and what exit codes mean, as --help has them. */
+const struct command_text *fm_command_text(size_t index); /* NULL behind the last one */
+const char *fm_exit_code_words(void);
+
 /* Exit code for a failure of the whole command. */
 int fm_exit_code(fm_status status);
-/* "facemill: words" on standard error; the exit code that belongs to it. */
-int fm_complain(const fm_error *error);
+/* Where the guides explain a failure: "troubleshooting.md#no_provider". */
+#define HELP_SIZE 96
+void fm_help_place(const char *section, char out[HELP_SIZE]);
+/* The same for errors, as a member "help" of the open JSON object. */
+void fm_json_help(struct json *json, fm_status status);
+/* "facemill: words" on standard error and, unless --quiet, where the guides explain it; the exit code that belongs to
+   it. */
+int fm_complain(const struct config *config, const fm_error *error);
+/* That second line alone, for words of another kind. `config` may be NULL. */
+void fm_complain_help(const struct config *config, fm_status status);
 /* The same for a wrong command line: EXIT_USAGE, and where help is. */
 int fm_complain_usage(const struct config *config, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -36,12 +36,12 @@ int fm_command_providers(struct program *program) {
         return fm_complain_usage(&program->config, "'%s': providers takes no arguments", program->config.arguments[0]);
     if (fm_program_settings(&settings, &program->config, &error) || fm_output_open(&output, &program->config, &error)) {
         fm_program_settings_reset(&settings);
-        return fm_complain(&error);
+        return fm_complain(&program->config, &error);
     }
     struct listing listing = {.output = &output};
     fm_providers_visit(&settings.options, list_provider, &listing);
     fm_program_settings_reset(&settings);
     if (fm_output_close(&output, true, &error))
-        return fm_complain(&error);
+        return fm_complain(&program->config, &error);
     return listing.available ? EXIT_DONE : EXIT_UNAVAILABLE;
 }

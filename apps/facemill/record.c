@@ -1,6 +1,8 @@
 /* Record: the line of jsonl that other programs read, and the table for eyes. Coordinates are those of the upright
    image; faces come in the result's order. */
 #include "record.h"
+#include "csv.h"
+#include "program.h"
 
 #include "base/os.h"
 
@@ -45,11 +47,9 @@ fm_status fm_face_unaligned(const fm_face *face, const char **words) {
 }
 
 /* Little-endian whatever the machine is. */
-static void add_base64(struct json *json, const char *key, const float *values, size_t count) {
+void fm_text_add_floats_base64(struct text *text, const float *values, size_t count) {
     enum { CHUNK = 96 }; /* a multiple of 3 values: the pieces of base64 join without padding */
     uint8_t bytes[CHUNK * 4];
-    fm_json_string(json, key, "");
-    json->text->length--; /* the closing quote comes after the digits */
     for (size_t done = 0; done < count; done += CHUNK) {
         size_t n = count - done < CHUNK ? count - done : CHUNK;
         for (size_t i = 0; i < n; i++) {
@@ -58,8 +58,14 @@ static void add_base64(struct json *json, const char *key, const float *values, 
             for (int k = 0; k < 4; k++)
                 bytes[4 * i + (size_t)k] = (uint8_t)(bits >> (8 * k));
         }
-        fm_text_add_base64(json->text, bytes, n * 4);
+        fm_text_add_base64(text, bytes, n * 4);
     }
+}
+
+static void add_base64(struct json *json, const char *key, const float *values, size_t count) {
+    fm_json_string(json, key, "");
+    json->text->length--; /* the closing quote comes after the digits */
+    fm_text_add_floats_base64(json->text, values, count);
     fm_text_add_bytes(json->text, "\"", 1);
 }
 
@@ -108,6 +114,8 @@ static void start_row(struct output *output, const char *path) {
 }
 
 void fm_record_header(struct output *output) {
+    if (output->csv)
+        fm_csv_header(&output->text);
     if (output->table)
         fm_text_add(&output->text, "%-*s %9s %4s %5s  %-27s %6s\n", PATH_COLUMN, "image", "size", "face", "score",
                     "box x1 y1 x2 y2", "norm");
@@ -151,6 +159,10 @@ void fm_record_result(struct output *output, const char *path, const fm_result *
         add_rows(output, path, result, options);
         return;
     }
+    if (output->csv) {
+        fm_csv_result(&output->text, path, result, options);
+        return;
+    }
     fm_json_object_open(json, NULL);
     fm_json_string(json, "path", path);
     fm_json_integer(json, "width", fm_result_width(result));
@@ -172,11 +184,16 @@ void fm_record_error(struct output *output, const char *path, fm_status status, 
         fm_text_add(&output->text, "\n");
         return;
     }
+    if (output->csv) {
+        fm_csv_error(&output->text, path, status, message);
+        return;
+    }
     fm_json_object_open(json, NULL);
     fm_json_string(json, "path", path);
     fm_json_object_open(json, "error");
     fm_json_string(json, "code", fm_status_name(status));
     fm_json_string(json, "message", message);
+    fm_json_help(json, status);
     fm_json_object_close(json);
     fm_json_object_close(json);
     fm_output_end_line(output);

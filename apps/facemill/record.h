@@ -1,4 +1,4 @@
-/* What one image becomes in the output: a JSON line, or rows of a table. */
+/* What one image becomes in the output: a JSON line, rows of a table, or lines of CSV. */
 #ifndef FM_RECORD_H
 #define FM_RECORD_H
 
@@ -21,6 +21,8 @@ void fm_text_add_visible(struct text *text, const char *string);
 /* Why a face cannot be aligned, and so has neither crop nor embedding: FM_UNSUPPORTED when its detector gives no
    landmarks, FM_BAD_IMAGE when those of this face are unusable. `words` (may be NULL) are constant. */
 fm_status fm_face_unaligned(const fm_face *face, const char **words);
+/* Base64 of little-endian 32-bit floats, appended. */
+void fm_text_add_floats_base64(struct text *text, const float *values, size_t count);
 /* "[x,y,...]" with the shortest digits that read back. */
 void fm_json_floats(struct json *json, const char *key, const float *values, size_t count);
 

@@ -76,6 +76,7 @@ fm_status fm_summary_write(const struct summary *summary, const fm_engine *engin
     struct json json = {.text = &text};
     fm_pack_info pack = fm_engine_pack(engine);
     fm_json_object_open(&json, NULL);
+    fm_json_integer(&json, "output_version", OUTPUT_VERSION);
     fm_json_integer(&json, "images", (int64_t)summary->images);
     fm_json_integer(&json, "faces", (int64_t)summary->faces);
     fm_json_integer(&json, "errors", (int64_t)summary->errors);

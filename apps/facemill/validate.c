@@ -301,7 +301,8 @@ int fm_command_validate(struct program *program) {
         (void)!fm_output_close(&v.output, v.error.status == FM_OK, &v.error); /* its words are in v.error */
     }
     if (v.error.status)
-        code = atomic_load(&program->interrupted) ? 128 + atomic_load(&program->interrupted) : fm_complain(&v.error);
+        code = atomic_load(&program->interrupted) ? 128 + atomic_load(&program->interrupted)
+                                                  : fm_complain(config, &v.error);
     validation_reset(&v);
     return code;
 }

@@ -158,6 +158,7 @@ void fm_report_failed(struct output *output, const struct picture *picture) {
     fm_json_object_open(&output->json, "error");
     fm_json_string(&output->json, "code", fm_status_name(status));
     fm_json_string(&output->json, "message", message);
+    fm_json_help(&output->json, status);
     fm_json_string(&output->json, "side", both ? "both" : of_a ? "a" : "b");
     fm_json_object_close(&output->json);
     fm_json_object_close(&output->json);

@@ -16,7 +16,7 @@ int fm_command_version(struct program *program) {
     if (program->config.argument_count)
         return fm_complain_usage(&program->config, "'%s': version takes no arguments", program->config.arguments[0]);
     if (fm_output_open(&output, &program->config, &error))
-        return fm_complain(&error);
+        return fm_complain(&program->config, &error);
     const char *sanitizers = FM_SANITIZE[0] ? FM_SANITIZE : "none";
     if (output.table) {
         fm_text_add(&output.text,
@@ -26,6 +26,7 @@ int fm_command_version(struct program *program) {
         struct json *json = &output.json;
         fm_json_object_open(json, NULL);
         fm_json_string(json, "version", fm_version());
+        fm_json_integer(json, "output_version", OUTPUT_VERSION);
         fm_json_string(json, "compiler", COMPILER);
         fm_json_string(json, "build_type", FM_BUILD_TYPE);
         fm_json_string(json, "sanitizers", sanitizers);
@@ -35,6 +36,6 @@ int fm_command_version(struct program *program) {
         fm_output_end_line(&output);
     }
     if (fm_output_close(&output, true, &error))
-        return fm_complain(&error);
+        return fm_complain(&program->config, &error);
     return EXIT_DONE;
 }

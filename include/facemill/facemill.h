@@ -172,12 +172,6 @@ typedef enum fm_precision {
     FM_PRECISION_INT8 = 4
 } fm_precision;
 
-/* How an image becomes pixels. */
-typedef enum fm_decode_mode {
-    FM_DECODE_EXACT = 0, /* every pixel of the file: the same answer everywhere */
-    FM_DECODE_FAST = 1   /* large JPEGs are decoded shrunk to what the largest detection size needs */
-} fm_decode_mode;
-
 typedef enum fm_face_metric {
     FM_METRIC_DEFAULT = 0, /* centre */
     FM_METRIC_AREA = 1,    /* keep the largest boxes */
@@ -229,8 +223,7 @@ typedef struct fm_engine_options {
     fm_log_level log_level;
     fm_log_callback log; /* NULL: standard error */
     void *log_user;
-    const char *cpu_mask;  /* highest level of our own kernels: scalar, avx2, avx512, neon; NULL: FM_CPU_MASK */
-    fm_decode_mode decode; /* part of fm_engine_pack_id */
+    const char *cpu_mask; /* highest level of our own kernels: scalar, avx2, avx512, neon; NULL: FM_CPU_MASK */
 } fm_engine_options;
 
 /* Open the pack and its models on providers that the policy allows. *engine is the caller's, closed by
@@ -350,6 +343,7 @@ typedef struct fm_pack_info {
     const char *licence;     /* name of the licence as the manifest states it; "" when it does not */
     const char *licence_url; /* where its text is; "" when not said */
     float match_threshold;   /* similarity from which two faces count as one person; 0 when the pack does not say */
+    const char *metric;      /* "cosine" or "euclidean", which the recogniser was made for; "" when not said */
 } fm_pack_info;
 
 FM_API fm_pack_info fm_engine_pack(const fm_engine *engine);
@@ -442,8 +436,9 @@ typedef struct fm_model_file {
     const char *cost_note;                   /* operators whose shapes could not be followed; "" when all were */
 } fm_model_file;
 typedef void (*fm_model_visitor)(const fm_model_file *model, void *user);
-/* Visit the ONNX files of a pack (folder or name as in fm_engine_options.pack) or one .onnx file. *path receives the
-   folder found, at most path_size bytes; may be NULL. Errors: FM_NOT_FOUND. */
+/* Visit the ONNX files of a pack (folder or name as in fm_engine_options.pack) or one .onnx file; then those that the
+   pack's manifest alone has (status FM_NOT_FOUND). *path receives the folder found, at most path_size bytes; may be
+   NULL. Errors: FM_NOT_FOUND; FM_BAD_MODEL (a manifest with a mistake, told after its files were visited). */
 FM_API FM_MUST_USE fm_status fm_pack_visit(const char *pack, fm_model_visitor visitor, void *user, char *path,
                                            size_t path_size, fm_error *error);
 typedef void (*fm_pack_visitor)(const char *name, const char *path, const char *reason, void *user);
@@ -474,8 +469,9 @@ typedef struct fm_pack_draft {
     size_t choice_count;
 } fm_pack_draft;
 /* Look at every ONNX file of `folder`, and write `folder`/manifest.json: per file its digest and size, and for those
-   that a family here can use task, family, input, pixels, crop, thresholds. A manifest that is there already (ours, or
-   insightface's V2) is kept: its fields win, unknown ones stay, missing digests are added. Nothing is fetched.
+   that a family here can use task, family, input, pixels, crop, thresholds. A manifest of ours that is there already is
+   kept: its fields win over all but choices, unknown ones stay, missing digests are added. insightface's V2 is checked
+   and left as it is; a manifest.json of anybody else's is never overwritten. Nothing is fetched. `draft` may be NULL.
    Errors: FM_NOT_FOUND, FM_BAD_MODEL (words name the file), FM_INVALID_ARGUMENT (a choice nobody knows), FM_IO. */
 FM_API FM_MUST_USE fm_status fm_pack_describe(const char *folder, const fm_pack_draft *draft, fm_error *error);
 

@@ -37,6 +37,7 @@ bool fm_signals_watch(void (*on_signal)(int number, void *user), void *user) {
         return false;
     *watch = (struct watch){.on_signal = on_signal, .user = user};
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a failed write, too */
     sigemptyset(&watch->signals);
     sigaddset(&watch->signals, SIGINT);
     sigaddset(&watch->signals, SIGTERM);

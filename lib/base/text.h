@@ -32,6 +32,9 @@ void fm_json_number(struct json *json, const char *key, double value); /* shorte
 void fm_json_float(struct json *json, const char *key, float value);   /* shortest text that reads back as the float */
 void fm_json_bool(struct json *json, const char *key, bool value);
 
+/* The first `length` bytes of a string, appended as UTF-8: bytes that are not become U+FFFD, as in JSON. */
+void fm_text_add_utf8(struct text *text, const char *string, size_t length);
+
 /* Base64 (RFC 4648, padded) appended. */
 void fm_text_add_base64(struct text *text, const void *bytes, size_t size);
 

@@ -47,6 +47,22 @@ static int utf8_length(const unsigned char *s) {
     return more + 1;
 }
 
+void fm_text_add_utf8(struct text *text, const char *string, size_t length) {
+    const unsigned char *next = (const unsigned char *)string, *plain = next, *end = next + length;
+    while (next < end) {
+        int size = utf8_length(next);
+        if (size < 0 || next + size > end) {
+            fm_text_add_bytes(text, (const char *)plain, (size_t)(next - plain));
+            fm_text_add_bytes(text, "\xEF\xBF\xBD", 3);
+            plain = next + abs(size);
+        }
+        next += abs(size);
+    }
+    if (plain < end) {
+        fm_text_add_bytes(text, (const char *)plain, (size_t)(end - plain));
+    }
+}
+
 static void add_escaped(struct json *json, unsigned char byte) {
     static const char short_forms[] = "b\bf\fn\nr\rt\t\"\"\\\\";
     for (const char *form = short_forms; *form != '\0'; form += 2) {

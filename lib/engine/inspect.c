@@ -132,11 +132,9 @@ static void read_file(const struct pack_walk *walk, const struct manifest_model 
     fm_buffer_reset(&bytes);
 }
 
-/* `path` of a file that is there, or that the manifest alone has. */
-static void visit_file(struct pack_walk *walk, const char *path, bool missing) {
+/* `path` of a file that is there, or that the manifest alone has; `file` is its name in the pack. */
+static void visit_file(struct pack_walk *walk, const char *path, const char *file, bool missing) {
     struct file_words words = {.input = ""};
-    const char *slash = strrchr(path, '/');
-    const char *file = slash ? slash + 1 : path;
     const struct manifest_model *said = fm_manifest_model(walk->manifest, file);
     fm_model_file model = {.file = file,
                            .path = path,
@@ -172,16 +170,20 @@ static bool visit_entry(const char *name, enum os_path_kind kind, void *user) {
     walk->has_inner = walk->has_inner || (kind == OS_PATH_FOLDER && strcmp(name, walk->inner_name) == 0);
     if (kind == OS_PATH_FILE && length > 5 && strcmp(name + length - 5, ".onnx") == 0 &&
         fm_path_join(path, sizeof path, walk->folder, name))
-        visit_file(walk, path, false);
+        visit_file(walk, path, name, false);
     return true;
 }
 
-static void visit_missing(struct pack_walk *walk) {
+/* What the manifest lists and the folder's own entries did not show: files in folders inside, and missing ones. */
+static void visit_listed(struct pack_walk *walk) {
     char path[OS_PATH_SIZE];
     for (size_t i = 0; walk->manifest && i < walk->manifest->model_count; i++) {
-        if (fm_path_join(path, sizeof path, walk->folder, walk->manifest->models[i].file) &&
-            fm_path_kind(path) == OS_PATH_NONE)
-            visit_file(walk, path, true);
+        const char *file = walk->manifest->models[i].file;
+        if (!fm_path_join(path, sizeof path, walk->folder, file))
+            continue;
+        const bool missing = fm_path_kind(path) == OS_PATH_NONE;
+        if (missing || strchr(file, '/'))
+            visit_file(walk, path, file, missing);
     }
 }
 
@@ -199,7 +201,7 @@ static fm_status visit_folder(struct pack_walk *walk, fm_error *error) {
     walk->manifest = manifest;
     fm_status status = fm_folder_visit(walk->folder, visit_entry, walk, error);
     if (status == FM_OK)
-        visit_missing(walk);
+        visit_listed(walk);
     if (status == FM_OK && read != FM_OK) /* the files were shown; the pack cannot be opened all the same */
         status = fm_fail(error, read, "%s", unread.message);
     walk->manifest = NULL;
@@ -217,7 +219,7 @@ static void visit_alone(struct pack_walk *walk, const char *path) {
     if (fm_manifest_read(folder, &manifest, &unread) == FM_OK) /* a broken one is the pack's failure, not the file's */
         walk->manifest = manifest;
     walk->alone = true;
-    visit_file(walk, path, false);
+    visit_file(walk, path, slash ? slash + 1 : path, false);
     fm_manifest_close(manifest);
 }
 

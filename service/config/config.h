@@ -17,7 +17,13 @@
 #define ON_BENCH (1u << 7)
 #define ON_VALIDATE (1u << 8)
 #define ON_VERSION (1u << 9)
+#define ON_COMPLETION (1u << 10)
+#define ON_MANUAL (1u << 11)
 #define ON_ALL 0xffffffffu
+#define ON_RECORDS (ON_ALL & ~(ON_COMPLETION | ON_MANUAL)) /* those that print records */
+
+/* Of the records' form (docs/output.md): grows when a field changes its meaning or goes, not when one is added. */
+#define OUTPUT_VERSION 1
 
 /* In the order of --help. */
 enum option_id {
@@ -46,7 +52,6 @@ enum option_id {
     OPT_MAX_WIDTH,
     OPT_MAX_HEIGHT,
     OPT_DEADLINE,
-    OPT_DECODE,
     OPT_FORMAT,
     OPT_EMBEDDING,
     OPT_OUTPUT,
@@ -186,6 +191,22 @@ void fm_config_help(const struct command_text *command, struct text *out);
 void fm_config_print(const struct config *config, struct text *out);
 /* The part of `facemill --help` about environment and config file. */
 void fm_config_help_sources(struct text *out);
+
+/* What the man page and the completions say beside the option table. */
+struct program_text {
+    const char *version;
+    const char *exit_codes;                              /* as --help has them */
+    const struct command_text *(*command)(size_t index); /* NULL behind the last one */
+    const char *const *providers;
+    size_t provider_count;
+};
+/* Word `index` of a command's arguments where these begin with a choice of words ("list | show [PACK] | ..."): its
+   length, 0 behind the last one. */
+size_t fm_command_word(const struct command_text *command, size_t index, const char **word);
+/* manual.c: the man page, in the roff of man(7). */
+void fm_config_manual(const struct program_text *program, struct text *out);
+/* completion.c: for "bash", "zsh" or "fish"; false when `shell` is another. */
+bool fm_config_completion(const struct program_text *program, const char *shell, struct text *out);
 
 /* Number of single-character edits between two words, at most `limit` + 1. Pure. */
 int fm_edit_distance(const char *a, const char *b, int limit);

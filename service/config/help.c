@@ -60,6 +60,18 @@ static void add_option(const struct option_row *row, struct text *out) {
     add_wrapped(out, words);
 }
 
+/* One line, or one for each way to use it where these would be too long for a line. */
+static void add_usage(const struct command_text *command, struct text *out) {
+    const char *rest = command->arguments;
+    bool split = strlen(rest) > HELP_WIDTH - HELP_INDENT;
+    for (const char *lead = "Usage:"; lead; lead = rest ? "      " : NULL) {
+        const char *bar = split ? strstr(rest, " | ") : NULL;
+        int length = bar ? (int)(bar - rest) : (int)strlen(rest);
+        fm_text_add(out, "%s facemill %s [OPTION...]%s%.*s\n", lead, command->name, length ? " " : "", length, rest);
+        rest = bar ? bar + 3 : NULL;
+    }
+}
+
 void fm_config_help_sources(struct text *out) {
     fm_text_add(out, "Every option can be given in three places; the earlier wins:\n"
                      "  1. the command line: --det-size 640 or --det-size=640; flags: --recursive, --no-recursive\n"
@@ -67,12 +79,13 @@ void fm_config_help_sources(struct text *out) {
                      "     options that may be repeated take several values separated by ';'\n"
                      "  3. the config file: --config FILE, or FM_CONFIG, or 'config' in $XDG_CONFIG_HOME/facemill\n"
                      "     (~/.config/facemill), with lines 'det-size = 640'; lines starting with # are comments\n"
+                     "Of an option that may be repeated the place that wins replaces every value of the others.\n"
                      "'--' ends the options. BYTES take K, M, G, T (powers of 1024).\n");
 }
 
 void fm_config_help(const struct command_text *command, struct text *out) {
-    fm_text_add(out, "Usage: facemill %s [OPTION...]%s%s\n\n%s.\n", command->name, command->arguments[0] ? " " : "",
-                command->arguments, command->summary);
+    add_usage(command, out);
+    fm_text_add(out, "\n%s.\n", command->summary);
     if (command->details[0])
         fm_text_add(out, "\n%s", command->details);
     for (int group = 0; group < GROUP_COUNT; group++) {
@@ -125,6 +138,7 @@ static void print_option(const struct config *config, enum option_id id, struct 
 void fm_config_print(const struct config *config, struct text *out) {
     struct json json = {.text = out};
     fm_json_object_open(&json, NULL);
+    fm_json_integer(&json, "output_version", OUTPUT_VERSION);
     fm_json_string(&json, "command", config->command->name);
     fm_json_string(&json, "config_file", config->file[0] ? config->file : NULL);
     fm_json_array_open(&json, "arguments");

@@ -73,11 +73,7 @@ static const struct option_row rows[OPT_COUNT] = {
     [OPT_DEADLINE] =
         {"deadline", NULL, OPTION_INTEGER, "MS", "0", NULL, 0, 4e9, GROUP_INPUT, ON_JOBS,
          "Milliseconds an image may take from being accepted to its result; later is an error record. 0: no limit"},
-    [OPT_DECODE] =
-        {"decode", NULL, OPTION_CHOICE, "MODE", "exact", "exact|fast", 0, 0, GROUP_INPUT, ON_FACES,
-         "exact: every pixel of the file; fast: large JPEGs are decoded shrunk to what the largest detection "
-         "size needs, and whole only for faces that would be enlarged"},
-    [OPT_FORMAT] = {"format", NULL, OPTION_CHOICE, "F", NULL, "table|jsonl|csv", 0, 0, GROUP_OUTPUT, ON_ALL,
+    [OPT_FORMAT] = {"format", NULL, OPTION_CHOICE, "F", NULL, "table|jsonl|csv", 0, 0, GROUP_OUTPUT, ON_RECORDS,
                     "table: for reading; jsonl: one JSON document per line; csv: one line per face (analyze, detect, "
                     "crop). Unset: "
                     "table on a terminal, jsonl otherwise"},
@@ -94,8 +90,8 @@ static const struct option_row rows[OPT_COUNT] = {
                   "Write annotated copies into DIR (NAME.faces.jpg; validate: both sides beside one another)"},
     [OPT_THRESHOLD] =
         {"threshold", NULL, OPTION_NUMBER, "S", "0.4", NULL, -1, 1, GROUP_COMMAND, ON_COMPARE,
-         "Similarity (cosine) from which two faces count as the same person. It depends on the recogniser and on "
-         "how bad a false match is"},
+         "Similarity (cosine) from which two faces count as the same person; not given: the pack's, where its "
+         "manifest says one. It depends on the recogniser and on how bad a false match is"},
     [OPT_DIR] = {"dir", NULL, OPTION_TEXT, "DIR", NULL, NULL, 0, 0, GROUP_COMMAND, ON_CROP,
                  "Write the crops into DIR (NAME.face1.png, ...); needed"},
     [OPT_SIZE] = {"size", NULL, OPTION_INTEGER, "N", "112", NULL, 112, 1024, GROUP_COMMAND, ON_CROP,
@@ -131,10 +127,10 @@ static const struct option_row rows[OPT_COUNT] = {
     [OPT_ACCEPT_LICENSE] = {"accept-license", "accept-licence", OPTION_FLAG, NULL, "no", NULL, 0, 0, GROUP_COMMAND,
                             ON_MODELS, "pull: the pack's licence was read and is accepted; asked on a terminal"},
     [OPT_INDEX] = {"index", NULL, OPTION_TEXT, "FILE", NULL, NULL, 0, 0, GROUP_COMMAND, ON_MODELS,
-                   "pull, list: packs of your own to be known by name, as JSON (docs/manifest.md)"},
+                   "pull, list: packs of your own to be known by name, as JSON (docs/packs.md)"},
     [OPT_MIRROR] =
         {"mirror", NULL, OPTION_TEXT, "URL", NULL, NULL, 0, 0, GROUP_COMMAND, ON_MODELS,
-         "pull: fetch the pack's files from below this URL instead of their own places; digests hold all the "
+         "pull: fetch the pack's file from below this URL instead of its own place; its digest holds all the "
          "same"},
     [OPT_QUIET] = {"quiet", NULL, OPTION_FLAG, NULL, "no", NULL, 0, 0, GROUP_GENERAL, ON_ALL,
                    "No progress, notes or summary on standard error; errors only"},

@@ -21,7 +21,7 @@ def test_one_bad_image_is_a_record_and_never_the_end(working, folder, pictures):
     ran = working("detect", folder, folder / "missing.png", code=1)
     by_name = {os.path.basename(record["path"]): record for record in ran.records}
     assert list(by_name) == ["a.png", "b.PNG", "b1.png", "b2.png", "b3.png", "c.png", "missing.png"]
-    assert list(by_name["b1.png"]) == ["path", "error"] and list(by_name["b1.png"]["error"]) == ["code", "message"]
+    assert list(by_name["b1.png"]) == ["path", "error"] and list(by_name["b1.png"]["error"]) == ["code", "message", "help"]
     codes = {name: record["error"]["code"] for name, record in by_name.items() if "error" in record}
     assert codes["b1.png"] == codes["b3.png"] == "bad_image"
     assert codes["b2.png"] in ("truncated", "bad_image") and codes["missing.png"] == "not_found"
@@ -150,9 +150,9 @@ def test_unreadable_standard_input_is_not_called_empty(working, folder, tmp_path
         return json.loads(done.stdout.splitlines()[0])
 
     record = run("detect", "-", "--summary", tmp_path / "s.json")
-    assert record["error"] == {"code": "io", "message": "cannot read standard input: " + words}
+    assert record["error"] == {"code": "io", "message": "cannot read standard input: " + words, "help": "troubleshooting.md#io"}
     record = run("detect", "--from-file", "-")
-    assert record["error"] == {"code": "io", "message": "cannot read list '-': " + words}
+    assert record["error"] == {"code": "io", "message": "cannot read list '-': " + words, "help": "troubleshooting.md#io"}
 
 
 def test_closed_standard_streams_are_not_taken_by_files(working, folder, tmp_path):

@@ -1,57 +1,16 @@
-"""The option table from outside: precedence of every option, spellings, refusals, help. No runtime is needed."""
+"""The option table from outside: spellings, refusals, help, what the engine does with values. Precedence: test_cli_precedence.py."""
 
 import json
 import os
 
 import pytest
 
-COMMANDS = ["analyze", "detect", "compare", "crop", "models", "providers", "doctor", "bench", "validate", "version"]
+from test_cli_precedence import COMMANDS, printed, samples
 
 # What others build on is spelled exactly so.
 PROMISED = """pack provider policy provider-option ort-library device gpu-mem-limit precision threads batch det-size det-threshold
 max-faces face-metric min-face format embedding output summary draw from-file recursive quiet log-level config""".split()
 ALIASES = {"min-confidence": "det-threshold", "min-face-size": "min-face", "batch-size": "batch"}
-
-
-def printed(ran):
-    return {row["option"]: row for row in json.loads(ran.out)["options"]}
-
-
-def samples(row):
-    """Three different good values of an option, by its type."""
-    if row["type"] == "flag":
-        return ["yes", "no", "yes"]
-    if row["type"] == "choice":
-        words = row["choices"].split("|")
-        return [words[i % len(words)] for i in (1, 0, len(words) - 1)]
-    if row["type"] in ("integer", "number"):
-        low, high = row["low"], row["high"]
-        step = 112 if row["option"] == "size" else max(1, (high - low) // 10) if row["type"] == "integer" else (high - low) / 10
-        return ["%g" % (low + step * i) if row["type"] == "number" else "%d" % (low + step * i) for i in (1, 2, 3)]
-    return {"bytes": ["3M", "5K", "7"], "sizes": ["128", "128,640", "320"], "device": ["1", "cpu", "2"],
-            "pair": ["ort:cuda:a=1", "ort:cpu:b=2", "p:c="], "text": ["x", "y y", "z"], "list": ["x", "y", "z"]}[row["type"]]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_precedence_of_every_option(facemill, tmp_path, command):
-    """Command line over environment over config file over default, for each row of the table."""
-    rows = printed(facemill(command, "--print-config"))
-    assert rows
-    for name, row in rows.items():
-        if name in ("config", "print-config"):
-            continue
-        in_file, in_environment, on_line = samples(row)
-        config = tmp_path / "config"
-        config.write_text("# a comment\n\n%s = %s\n" % (name, in_file))
-        variable = "FM_" + name.upper().replace("-", "_")
-        assert row["environment"] == variable and row["source"] == "default" and row["value"] == row["default"], name
-        steps = [((), {}, in_file, "config"), ((), {variable: in_environment}, in_environment, "environment"),
-                 (("--%s=%s" % (name, on_line),), {variable: in_environment}, on_line, "command")]
-        for arguments, environment, value, source in steps:
-            ran = facemill(command, "--config", config, "--print-config", *arguments, **environment)
-            seen = printed(ran)[name]
-            wanted = [value] if row["type"] in ("pair", "list") else value
-            assert (seen["value"], seen["source"]) == (wanted, source), name
 
 
 def test_every_promised_option_is_there(facemill):

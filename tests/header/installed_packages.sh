@@ -25,6 +25,9 @@ cmake --build "$work/build" >"$work/log" || { cat "$work/log"; exit 1; }
 alone=$(env PKG_CONFIG_LIBDIR="$libraries/pkgconfig" pkg-config --cflags --libs facemill) || exit 1
 case "$alone" in *heif*|*jpeg*) echo "facemill.pc leaks its codecs: $alone"; exit 1 ;; esac
 
+# The guides that errors name are there.
+[ -f "$work/prefix/share/doc/facemill/troubleshooting.md" ] || { echo "the guides are not installed"; exit 1; }
+
 version=$(pkg-config --modversion facemill)
 for program in "$work/pc_shared" "$work/pc_static" "$work/build/with_shared" "$work/build/with_static"; do
     words=$("$program" "$work/drawn_1.png") || { echo "$program: $words"; exit 1; }

@@ -91,7 +91,10 @@ include '<jpeglib.h>' | plant lib/engine/planted.c 2 'lib/image only'
 include '<webp/decode.h>' | plant apps/facemill/planted.c 2 'lib/image only'
 include '<protobuf-c/protobuf-c.h>' | plant lib/models/planted.c 2 'lib/onnx only'
 include '<immintrin.h>' | plant lib/image/planted.c 2 'lib/base and lib/kernels only'
-include '<curl/curl.h>' | plant service/config/planted.c 2 'neither standard C nor'
+include '<curl/curl.h>' | plant service/config/planted.c 2 'service/packs only'
+include '<zip.h>' | plant apps/facemill/planted.c 2 'service/packs only'
+include '<curl/curl.h>' | allow service/packs/planted.c
+include '<openssl/ssl.h>' | plant service/config/planted.c 2 'neither standard C nor'
 for header in pthread.h dlfcn.h sys/mman.h dirent.h unistd.h sys/stat.h fcntl.h signal.h threads.h; do
     include "<$header>" | plant lib/engine/planted.c 2 'os_\*'
     include "<$header>" | allow lib/base/os_planted.c

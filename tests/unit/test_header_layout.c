@@ -64,6 +64,11 @@ AT(fm_pack_info, name, 0);
 AT(fm_pack_info, path, P);
 AT(fm_pack_info, reason, 2 * P);
 AT(fm_pack_info, id, 3 * P);
+AT(fm_pack_info, manifest, 4 * P);
+AT(fm_pack_info, licence, 5 * P);
+AT(fm_pack_info, licence_url, 6 * P);
+AT(fm_pack_info, match_threshold, 7 * P);
+AT(fm_pack_info, metric, 8 * P);
 
 AT(fm_provider_info, name, 0);
 AT(fm_provider_info, available, P);
