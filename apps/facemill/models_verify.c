@@ -106,4 +106,3 @@ cleanup:
     fm_program_settings_reset(&settings);
     return status;
 }
-

@@ -24,7 +24,8 @@ import pytest
 from conftest import PROGRAM, ROOT, Facemill
 
 DOCUMENTS = [os.path.join(ROOT, "README.md")] + sorted(glob.glob(os.path.join(ROOT, "docs", "*.md")))
-GUIDES = ["install.md", "providers.md", "troubleshooting.md", "migrate-from-insightface.md", "accuracy.md"]
+GUIDES = ["install.md", "providers.md", "troubleshooting.md", "migrate-from-insightface.md", "accuracy.md",
+          "output.md", "manifest.md", "packs.md"]
 KNOWN_LANGUAGES = {"sh", "python", "text", "c", "cmake", "json", "jsonl", "csv", "ini"}
 FENCE = re.compile(r"^( *)```(.*)$")
 
