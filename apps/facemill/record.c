@@ -177,11 +177,13 @@ void fm_record_result(struct output *output, const char *path, const fm_result *
 
 void fm_record_error(struct output *output, const char *path, fm_status status, const char *message) {
     struct json *json = &output->json;
+    char help[HELP_SIZE];
     if (output->table) {
         start_row(output, path);
         fm_text_add(&output->text, "error: %s: ", fm_status_name(status));
         fm_text_add_visible(&output->text, message);
-        fm_text_add(&output->text, "\n");
+        fm_help_place(fm_status_name(status), help);
+        fm_text_add(&output->text, "; see %s\n", help);
         return;
     }
     if (output->csv) {

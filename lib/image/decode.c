@@ -168,7 +168,8 @@ fm_status fm_image_prepare(struct image *image, uint64_t width, uint64_t height,
 
 fm_status fm_image_truncated(const char *name, const char *what, fm_error *error) {
     return fm_fail(error, FM_TRUNCATED,
-                   "'%s' ends early: %s; fetch the file again, or set fm_limits.accept_truncated to use what is there",
+                   "'%s' ends early: %s; fetch the file again, or accept truncated files to use what is there "
+                   "(--accept-truncated, fm_limits.accept_truncated)",
                    name, what);
 }
 

@@ -110,7 +110,7 @@ static fm_status find_installed(char *path, size_t path_size, char *reason, size
     return fm_fail(
         error, FM_NOT_FOUND,
         "no pack: none was named, FM_PACK is not set, and no pack is installed in '%s'; use --pack with a folder of "
-        ".onnx files (insightface's buffalo_l, for example) or the name of one",
+        ".onnx files, or install one: 'facemill models list' has those that can be fetched by name",
         folder);
 }
 
