@@ -59,8 +59,9 @@ FM_MUST_USE fm_status fm_folder_visit(const char *path,
 FM_MUST_USE bool fm_path_join(char *out, size_t size, const char *folder, const char *name);
 /* Canonical absolute path; false when there is none. */
 FM_MUST_USE bool fm_path_real(const char *path, char *out, size_t size);
-/* XDG: $XDG_DATA_HOME/facemill or ~/.local/share/facemill; likewise config; false without a home. */
+/* XDG: $XDG_DATA_HOME/facemill or ~/.local/share/facemill; likewise config and cache; false without a home. */
 FM_MUST_USE bool fm_data_folder(char *out, size_t size);
+FM_MUST_USE bool fm_cache_folder(char *out, size_t size);
 FM_MUST_USE bool fm_config_folder(char *out, size_t size);
 FM_MUST_USE bool fm_home_folder(char *out, size_t size);
 /* A fresh private folder below $TMPDIR or /tmp, and its removal with everything in it. */

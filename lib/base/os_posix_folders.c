@@ -135,6 +135,10 @@ bool fm_data_folder(char *out, size_t size) {
     return xdg_folder("XDG_DATA_HOME", ".local/share", out, size);
 }
 
+bool fm_cache_folder(char *out, size_t size) {
+    return xdg_folder("XDG_CACHE_HOME", ".cache", out, size);
+}
+
 bool fm_config_folder(char *out, size_t size) {
     return xdg_folder("XDG_CONFIG_HOME", ".config", out, size);
 }

@@ -13,7 +13,7 @@ struct run;
 /* Everything about the runtime that several sessions of one engine share. Opened once per engine. */
 struct runtime_options {
     const char *ort_library;
-    const char *data_folder; /* engine caches (TensorRT) and our own library live below it */
+    const char *data_folder; /* our own library lives below it */
     int device;              /* accelerator index, 0-based */
     uint64_t gpu_mem_limit;  /* 0: default by purpose */
     int threads;

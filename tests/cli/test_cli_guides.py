@@ -200,6 +200,32 @@ def test_every_error_code_and_every_finding_has_its_section(facemill):
             assert section in anchors(os.path.join(ROOT, "docs", file)), "%s names %s#%s" % (name(path), file, section)
 
 
+SITUATIONS = ["The GPU is not used", "CUDA or cuDNN has the wrong version", "Out of memory on the GPU",
+              "A model fails to load", "The GPU is not faster", "Connection refused",
+              "Pictures come out turned, or boxes are beside the faces",
+              "No faces in close-ups, or small faces are missed"]
+
+
+def test_what_people_come_with_has_a_section():
+    """Each with what to do: at least one command or option."""
+    with open(os.path.join(ROOT, "docs", "troubleshooting.md"), encoding="utf-8") as file:
+        sections = re.split(r"^## ", file.read(), flags=re.MULTILINE)
+    found = {section.split("\n", 1)[0]: section for section in sections}
+    for title in SITUATIONS:
+        assert title in found and re.search(r"facemill |--[a-z]", found[title]), title
+
+
+@pytest.mark.parametrize("guide", ["install.md", "providers.md"])
+def test_every_provider_of_a_runtime_has_its_row(facemill, guide):
+    with open(os.path.join(ROOT, "docs", guide), encoding="utf-8") as file:
+        rows = [line for line in file.read().splitlines() if line.startswith("|")]
+    names = [record["provider"] for record in facemill("providers", code=None).records]
+    assert len(names) == 10
+    for name in names:
+        if name.startswith("ort:"):
+            assert any("`%s`" % name in row for row in rows), name
+
+
 @pytest.mark.parametrize("environment", [{}, {"FM_CPU_MASK": "scalar"}, {"FM_ORT_LIBRARY": "/nowhere/libonnxruntime.so"}])
 def test_doctor_names_a_section_for_each_finding(working, environment):
     there = anchors(os.path.join(ROOT, "docs", "troubleshooting.md"))

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 
 import pytest
 
@@ -109,6 +111,10 @@ def test_help_is_complete(facemill):
         assert shown == set(rows) | {"help"}, command
         assert "Examples:\n  " in ran.out and max(map(len, ran.out.splitlines())) <= 120
         assert not [line for line in ran.out.splitlines() if line != line.rstrip()]
+        for example in ran.out.partition("Examples:\n")[2].partition("\n\n")[0].splitlines():
+            words = shlex.split(re.split(r" [<>|] ", example[example.index("facemill "):])[0])
+            assert words[1] == command, example
+            facemill(*words[1:], "--print-config")  # every option in it is one, with a value that it takes
     for number in range(6):
         assert "\n  %d  " % number in general
     for words in ("FM_DET_SIZE", "FM_PACK", "~/.insightface only when named", "det-size = 640"):

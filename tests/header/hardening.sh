@@ -1,6 +1,6 @@
 #!/bin/sh
 # hardening.sh FILE...: programs and libraries are position independent, have read-only relocations bound at start, no
-# executable stack, stack protectors, and calls that check their buffers.
+# executable stack, stack protectors, and calls that check their buffers; what is opened when used is not linked.
 set -eu
 failed=0
 wrong() { echo "$file: $*"; failed=1; }
@@ -14,5 +14,6 @@ for file in "$@"; do
     readelf -sW "$file" | grep -q '__stack_chk_fail' || wrong "no stack protector"
     readelf -sW "$file" | grep -Eq '__(v?snprintf|memcpy|memset|read|fprintf|vfprintf|strcpy|strcat)_chk' ||
         wrong "no _FORTIFY_SOURCE"
+    ! readelf -dW "$file" | grep -E 'NEEDED.*lib(onnxruntime|curl|zip)\.' || wrong "linked, not opened when used"
 done
 exit "$failed"

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -122,16 +123,19 @@ static void callers_options_replace_and_extend(void **state) {
 }
 
 static void tensorrt_keeps_its_engines(void **state) {
-    char folder[4096];
+    char folder[4096], cache[4096 + 64];
+    const struct runtime_options options = {.device = 0};
     fm_error error;
     (void)state;
     fake.reset("");
     assert_true(fm_temporary_folder(folder, sizeof folder));
-    const struct runtime_options options = {.data_folder = folder};
+    snprintf(cache, sizeof cache, "trt_engine_cache_path=%s/facemill/tensorrt", folder);
+    assert_int_equal(setenv("XDG_CACHE_HOME", folder, 1), 0);
     assert_int_not_equal(open_on("ort:tensorrt", options, "detection", FM_PRECISION_FP16, "open:no", &error), FM_OK);
     expect_record("trt_engine_cache_enable=1");
-    expect_record("/trt-cache");
+    expect_record(cache);
     expect_record("trt_fp16_enable=1");
+    assert_int_equal(unsetenv("XDG_CACHE_HOME"), 0);
     fm_folder_remove(folder);
 }
 

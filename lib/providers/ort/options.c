@@ -98,13 +98,10 @@ static fm_status cuda_defaults(const struct ort_library *library, const struct r
 /* Building an engine takes minutes: keep it. */
 static fm_status tensorrt_defaults(const struct ort_library *library, const struct runtime_options *options,
                                    const struct session_request *request, struct option_list *list, fm_error *error) {
-    char data[FM_ORT_PATH] = "", cache[FM_ORT_PATH];
+    char folder[FM_ORT_PATH] = "", cache[FM_ORT_PATH];
     fm_status status = device_defaults(library, options, request, list, error);
-    const char *folder = options->data_folder ? options->data_folder : data;
-    if (!options->data_folder && !fm_data_folder(data, sizeof data)) {
-        return status;
-    }
-    if (status == FM_OK && fm_path_join(cache, sizeof cache, folder, "trt-cache")) {
+    if (status == FM_OK && fm_cache_folder(folder, sizeof folder) &&
+        fm_path_join(cache, sizeof cache, folder, "tensorrt")) {
         /* A cache that cannot be made costs time, not the answer: TensorRT builds again. */
         if (fm_folder_make(cache, NULL) == FM_OK) {
             status = option_set(list, "trt_engine_cache_enable", "1", error);
