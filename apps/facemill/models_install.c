@@ -57,6 +57,19 @@ static void ask(struct talk *talk, const char *source, struct answers *answers) 
         (void)snprintf(answers->licence, sizeof answers->licence, "%.127s", answer);
 }
 
+/* For install_options.ask_order; `user` is the struct talk. */
+static const char *ask_order(const char *file, void *user) {
+    char question[512], answer[16];
+    (void)snprintf(question, sizeof question, "Channel order that '%.300s' was trained with, rgb or bgr [rgb]: ", file);
+    while (fm_talk_ask(user, question, answer, sizeof answer)) {
+        if (answer[0] == 0 || strcmp(answer, "rgb") == 0)
+            return "rgb";
+        if (strcmp(answer, "bgr") == 0)
+            return "bgr";
+    }
+    return NULL;
+}
+
 fm_status fm_models_add(struct program *program, struct output *output, bool *failed, fm_error *error) {
     const struct config *config = &program->config;
     struct talk talk;
@@ -78,7 +91,9 @@ fm_status fm_models_add(struct program *program, struct output *output, bool *fa
                                                 .licence = answers.licence[0] ? answers.licence : NULL,
                                                 .licence_url = fm_config_text(config, OPT_LICENCE_URL)},
                                       .notes = &talk.notes,
-                                      .interrupted = &program->interrupted};
+                                      .interrupted = &program->interrupted,
+                                      .ask_order = talk.asks ? ask_order : NULL,
+                                      .user = &talk};
     fm_status status = take_choices(config, &arena, &options.draft, error);
     if (status == FM_OK)
         status = fm_install_add(source, &options, &result, error);

@@ -159,49 +159,6 @@ static fm_status write_receipt(const char *folder, const struct install_options 
     return status;
 }
 
-struct look {
-    struct install_result *result;
-    char bad[1024], unused[1024];
-};
-
-static void look_at(const fm_model_file *model, void *user) {
-    struct look *look = user;
-    if (model->licence[0])
-        (void)snprintf(look->result->licence, sizeof look->result->licence, "%.127s", model->licence);
-    look->result->networks++;
-    look->result->useful += model->task[0] != 0 && model->status == FM_OK;
-    look->result->detector |= strcmp(model->task, "detection") == 0;
-    look->result->recogniser |= strcmp(model->task, "recognition") == 0;
-    if (model->status != FM_OK && !look->bad[0])
-        (void)snprintf(look->bad, sizeof look->bad, "%s: %s", model->file, model->note);
-    if (model->task[0] == 0 && !look->unused[0])
-        (void)snprintf(look->unused, sizeof look->unused, "%s: %s", model->file, model->note);
-}
-
-/* Describe it, and see that something in it can be used before it takes anything's place. */
-static fm_status inspect(const char *folder, const struct install_options *options, struct install_result *result,
-                         fm_error *error) {
-    fm_pack_draft draft = options->draft;
-    struct look look = {.result = result};
-    fm_error why = {0};
-    draft.struct_size = sizeof draft;
-    draft.name = options->name;
-    fm_status status = fm_pack_describe(folder, &draft, &why);
-    if (status == FM_OK)
-        status = fm_pack_visit(folder, look_at, &look, NULL, 0, &why);
-    if (status != FM_OK)
-        return fm_fail(error, status, "%s; nothing was installed", why.message);
-    if (look.bad[0])
-        return fm_fail(error, FM_BAD_MODEL, "%s; nothing was installed", look.bad);
-    if (result->useful == 0)
-        return fm_fail(error, FM_BAD_MODEL, "nothing in it can be run here (%s); nothing was installed", look.unused);
-    if (!result->detector || !result->recogniser)
-        fm_note(options->notes, "the pack has no %s",
-                result->detector ? "recogniser: it finds faces, but embeds none"
-                                 : "detector: it embeds aligned faces alone");
-    return FM_OK;
-}
-
 /* ---- into its place */
 
 static bool make_template(char out[OS_PATH_SIZE], const struct place *place, const char *prefix, const char *name) {
@@ -279,7 +236,7 @@ fm_status fm_place_fill(struct place *place, const char *source, const char *wha
     if (status == FM_OK)
         status = write_receipt(staged, options, result, error);
     if (status == FM_OK)
-        status = inspect(staged, options, result, error);
+        status = fm_place_inspect(staged, options, result, error);
     if (status == FM_OK)
         status = fm_folder_sync(staged, error);
     if (status == FM_OK && options->interrupted && atomic_load(options->interrupted))

@@ -22,7 +22,10 @@ struct install_options {
     const struct notes *notes;
     const atomic_int *interrupted;
     void (*progress)(uint64_t done, uint64_t total, void *user);
-    void *user;
+    /* The channel order of a recogniser that nobody has said yet: "rgb", "bgr", or NULL for no answer. NULL: nobody is
+       asked. */
+    const char *(*ask_order)(const char *file, void *user);
+    void *user; /* for both */
 };
 struct install_result {
     char path[OS_PATH_SIZE]; /* of the installed pack */
@@ -50,7 +53,7 @@ FM_MUST_USE fm_status fm_install_remove(const char *name, const struct notes *no
 /* Is the pack of `known`'s name installed? *same: from the very file whose digest is published. */
 bool fm_install_has(const struct known_pack *known, bool *same);
 
-/* For pull.c. */
+/* For pull.c and inspect.c. */
 struct place {
     char packs[OS_PATH_SIZE], target[OS_PATH_SIZE], part[OS_PATH_SIZE], sidecar[OS_PATH_SIZE];
     struct os_lock lock;
@@ -63,6 +66,9 @@ void fm_place_release(struct place *place);
 FM_MUST_USE fm_status fm_place_fill(struct place *place, const char *source, const char *what,
                                     const struct install_options *options, struct install_result *result,
                                     fm_error *error);
+/* Describe the pack in `folder`, see that something in it can be used, and say or ask what its graphs cannot tell. */
+FM_MUST_USE fm_status fm_place_inspect(const char *folder, const struct install_options *options,
+                                       struct install_result *result, fm_error *error);
 FM_MUST_USE fm_status fm_place_digest(const char *path, char sha256[65], fm_error *error);
 /* The digest that the installed pack was made from; false when it does not say. */
 bool fm_place_receipt(const char *pack, char sha256[65]);

@@ -13,6 +13,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import threading
@@ -66,7 +67,8 @@ def encrypted(data):
 
 class Server(http.server.ThreadingHTTPServer):
     """Serves `data` at every path that ends in .zip or .onnx. `faults` are taken by one request each, in order:
-    ("cut", N): close after N bytes; ("stall", N): wait after N bytes for `go`; ("status", N); ("redirect", URL)."""
+    ("cut", N): close after N bytes; ("stall", N): wait after N bytes for `go`; ("dribble", SECONDS): a tenth of the file
+    in every tenth of the time; ("status", N); ("redirect", URL)."""
     daemon_threads = True
 
     def __init__(self, data):
@@ -123,10 +125,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         body = data[start:]
         first = body[:number] if fault in ("cut", "stall") else body
+        if fault == "dribble":
+            tenth = len(body) // 10 + 1
+            for at in range(0, len(body), tenth):
+                time.sleep(number / 10)
+                self.wfile.write(body[at:at + tenth])
+            record["sent"], first = len(body), b""
         with contextlib.suppress(OSError):
             self.wfile.write(first)
             self.wfile.flush()
-            record["sent"] = len(first)
+            record["sent"] += len(first)
             if fault == "stall":
                 server.go.wait(60)
                 self.wfile.write(body[number:])
@@ -228,7 +236,8 @@ def pull(place, index, *arguments, **keywords):
 
 def test_add_a_folder_a_file_and_a_zip(place, make_pack, stock_zip):
     ran = place.run("models", "add", make_pack("stock"), "--name", "folder", "--licence", "MIT", "--licence-url", "https://example.org/l")
-    assert ran.records[0]["outcome"] == "installed" and ran.records[0]["files"] == 2 and ran.err == ""
+    assert ran.records[0]["outcome"] == "installed" and ran.records[0]["files"] == 2
+    assert len(ran.err.splitlines()) == 1 and "assumed" in ran.err
     manifest = json.loads((place.packs / "folder" / "manifest.json").read_text())
     assert manifest["name"] == "folder" and manifest["licence"] == {"name": "MIT", "url": "https://example.org/l"}
     assert all(len(model["sha256"]) == 64 for model in manifest["models"])
@@ -251,6 +260,67 @@ def test_model_options_reach_the_manifest(place, make_pack):
     ran = place.run("models", "add", make_pack("stock"), "--name", "no", "--model-option", file + ":order=blue", code=2)
     assert "order" in ran.err
     place.kept("bgr")
+
+
+def test_what_cannot_be_used_says_why_and_how_it_could_be(place, shared):
+    """A network of side 150, for which no crop is known: the words that refuse it lead to a pack that works."""
+    folder = place.tmp / "strange"
+    folder.mkdir()
+    shutil.copy(os.path.join(shared, "models", "dlib_resnet_v1.onnx"), folder)
+    reasons = {"dlib_resnet_v1.onnx": "no aligned crop of 150x150 is known"}
+    for source in (folder / "dlib_resnet_v1.onnx", folder):
+        err = place.run("models", "add", source, "--name", "new", code=3).err
+        for file, reason in reasons.items():
+            assert "%s: %s" % (file, reason) in err, err
+        assert "say what it is: --model-option FILE:points=... --model-option FILE:side=... (docs/manifest.md)" in err, err
+        assert "listed in the manifest" not in err, err
+        shutil.copy(os.path.join(shared, "models", "pose_quality.onnx"), folder)
+        reasons["pose_quality.onnx"] = "attribute network (input 96x96)"
+    err = place.run("models", "add", folder, "--name", "old", "--replace", "--model-option", "dlib_resnet_v1.onnx:side=150", code=3).err
+    assert "no aligned crop of 150x150" in err, err
+    place.check()
+    ran = place.run("models", "add", folder, "--name", "new", "--model-option", "dlib_resnet_v1.onnx:side=150", "--model-option",
+                    "dlib_resnet_v1.onnx:points=53,60 97,60 75,86 57,110 93,110")
+    assert ran.records[0]["useful"] == 1
+    place.check("new")
+
+
+def test_what_its_manifest_calls_unused_is_said_to_be(place, make_pack):
+    folder = place.tmp / "none"
+    folder.mkdir()
+    shutil.copy(make_pack("stock") / "embedder.onnx", folder)
+    (folder / "manifest.json").write_text(json.dumps({"facemill_pack": 1, "models": [{"file": "embedder.onnx", "task": "none"}]}))
+    assert "embedder.onnx: for nothing that is run here, as its manifest says" in place.run("models", "add", folder, code=3).err
+    place.kept()
+
+
+def assumption(err):
+    """What the one note says was assumed; "" without one."""
+    notes = [line for line in err.splitlines() if "assumed" in line]
+    assert len(notes) <= 1, err
+    if not notes:
+        return ""
+    assert "--model-option embedder.onnx:KEY=VALUE" in notes[0], err
+    return re.search(r"assumed (.*?);", notes[0]).group(1)
+
+
+def test_what_was_assumed_of_a_recogniser_is_said(place, make_pack):
+    pack, whole = make_pack("stock"), "order rgb, mean 127.5, std 127.5"
+
+    def add(*options, source=pack):
+        chosen = [word for option in options for word in ("--model-option", "embedder.onnx:" + option)]
+        return assumption(place.run("models", "add", source, "--name", "new", "--replace", "--licence", LICENCE, *chosen).err)
+
+    assert add() == whole and add("match=0.3") == whole and add(source=pack / "embedder.onnx") == whole
+    assert add("order=bgr") == "mean 127.5, std 127.5" and add("mean=127.5", "std=128") == "order rgb"
+    assert add("order=rgb", "mean=127.5", "std=127.5") == ""
+    assert add(source=pack / "detector.onnx") == ""
+    assert place.run("models", "add", pack, "--name", "new", "--replace", "--quiet").err == ""
+    assert add(source=place.packs / "new") == "", "it came with a manifest that says all of it"
+    came = place.tmp / "came"
+    shutil.copytree(pack, came)
+    (came / "manifest.json").write_text(json.dumps({"facemill_pack": 1, "models": [{"file": "embedder.onnx", "pixels": {"order": "bgr"}}]}))
+    assert add(source=came) == "mean 127.5, std 127.5"
 
 
 @pytest.mark.parametrize("prefix", ["antelopev2/antelopev2/", "antelopev2/", ""])
@@ -398,13 +468,35 @@ def test_remove_never_follows_a_link(place, make_pack):
 
 # ---------------------------------------------------------------- list, verify
 
+INSIGHTFACE = "https://github.com/deepinsight/insightface/releases/download/"
+RESEARCH = "InsightFace models: non-commercial research only"
+ZOO = "https://github.com/opencv/opencv_zoo/raw/47534e27c9851bb1128ccc0102f1145e27f23f98/models/"
+
+# Name: URL, published SHA-256, licence. A second copy of the program's table, so that a slip in either is seen.
+KNOWN = {
+    "buffalo_l": (INSIGHTFACE + "v0.7/buffalo_l.zip", "80ffe37d8a5940d59a7384c201a2a38d4741f2f3c51eef46ebb28218a7b0ca2f", RESEARCH),
+    "buffalo_m": (INSIGHTFACE + "v0.7/buffalo_m.zip", "d98264bd8f2dc75cbc2ddce2a14e636e02bb857b3051c234b737bf3b614edca9", RESEARCH),
+    "buffalo_s": (INSIGHTFACE + "v0.7/buffalo_s.zip", None, RESEARCH),
+    "buffalo_sc": (INSIGHTFACE + "v0.7/buffalo_sc.zip", "57d31b56b6ffa911c8a73cfc1707c73cab76efe7f13b675a05223bf42de47c72", RESEARCH),
+    "antelopev2": (INSIGHTFACE + "v0.7/antelopev2.zip", "8e182f14fc6e80b3bfa375b33eb6cff7ee05d8ef7633e738d1c89021dcf0c5c5", RESEARCH),
+    "raccoon_s": (INSIGHTFACE + "model-zoo/raccoon_s.zip", None, RESEARCH),
+    "raccoon_l": (INSIGHTFACE + "model-zoo/raccoon_l.zip", None, RESEARCH),
+    "yunet": (ZOO + "face_detection_yunet/face_detection_yunet_2023mar.onnx",
+              "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4", "MIT"),
+    "sface": (ZOO + "face_recognition_sface/face_recognition_sface_2021dec.onnx",
+              "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79", "Apache-2.0"),
+    "auraface": ("https://huggingface.co/fal/AuraFace-v1/resolve/af6d057c9b0ec4071d4c49c80e3539258798b609/glintr100.onnx",
+                 "a7933ea5330113b01c9b60351d8f4c33003f145d8470ac5f0e52ee2effe25c60", "Apache-2.0"),
+}
+
+
 def test_list_has_known_packs_with_their_terms(place, index):
-    known = {record["known"]: record for record in place.run("models", "list", "--index", index()).records if "known" in record}
-    assert {"buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2", "raccoon_s", "raccoon_l", "yunet", "sface", "auraface", "fresh"} == set(known)
+    records = [record for record in place.run("models", "list", "--index", index()).records if "known" in record]
+    known = {record["known"]: record for record in records}
+    assert len(known) == len(records) and known.pop("fresh")["licence"] == LICENCE
     for record in known.values():
-        assert record["licence"] and record["licence_url"].startswith("https://") and record["terms"] and not record["installed"]
-        assert record["sha256"] is None or len(record["sha256"]) == 64
-    assert known["raccoon_s"]["sha256"] is None and known["buffalo_l"]["sha256"].startswith("80ffe37d")
+        assert record["licence_url"].startswith("https://") and record["terms"] and not record["installed"]
+    assert {name: (record["url"], record["sha256"], record["licence"]) for name, record in known.items()} == KNOWN
     table = place.run("models", "list", "--format", "table").out
     assert "no published digest" in table and "no commercial use" in table and "about 326 MB" in table
     assert re.search(r"^old +installed", table, flags=re.M)
@@ -480,12 +572,51 @@ def test_the_licence_is_asked_for_on_a_terminal(place, index, server, answer, co
 
 
 def test_add_asks_on_a_terminal(place, make_pack):
-    ended, shown, out = on_terminal(place, ["models", "add", make_pack("stock")], "asked\nBSD-3-Clause\n")
+    ended, shown, out = on_terminal(place, ["models", "add", make_pack("stock")], "asked\nBSD-3-Clause\n\n")
     assert ended == 0 and "Name of the pack [stock]" in shown and "Licence that" in shown, shown
     assert json.loads((place.packs / "asked" / "manifest.json").read_text())["licence"]["name"] == "BSD-3-Clause"
     ended, shown, out = on_terminal(place, ["models", "add", make_pack("stock"), "--quiet"], "")
     assert ended == 0 and shown == "" and json.loads(out)["pack"] == "stock"
     place.kept("asked", "stock")
+
+
+@pytest.mark.parametrize("answers, order, assumed", [
+    ("\n", "rgb", "mean 127.5, std 127.5"), ("bgr\n", "bgr", "mean 127.5, std 127.5"), ("rgb\n", "rgb", "mean 127.5, std 127.5"),
+    ("blue\nbgr\n", "bgr", "mean 127.5, std 127.5"), ("\x04", "rgb", "order rgb, mean 127.5, std 127.5")])
+def test_add_asks_for_the_channel_order(place, make_pack, answers, order, assumed):
+    command = ["models", "add", make_pack("stock"), "--name", "new", "--licence", LICENCE]
+    ended, shown, out = on_terminal(place, command, answers)
+    assert ended == 0 and shown.count("Channel order that 'embedder.onnx' was trained with, rgb or bgr [rgb]: ") == max(1, answers.count("\n")), shown
+    models = {model["file"]: model for model in json.loads((place.packs / "new" / "manifest.json").read_text())["models"]}
+    assert models["embedder.onnx"]["pixels"]["order"] == order and models["detector.onnx"]["pixels"]["order"] == "rgb"
+    assert assumption(shown) == assumed
+    assert [record["verdict"] for record in place.run("models", "verify", "new").records] == ["pass"] * 3
+    place.kept("new")
+
+
+def test_add_asks_for_no_order_that_is_known(place, make_pack):
+    command = ["models", "add", "--name", "new", "--licence", LICENCE]
+    for source, *more in ((make_pack("stock"), "--model-option", "embedder.onnx:order=bgr"), (place.packs / "old", "--replace"),
+                          (make_pack("stock") / "detector.onnx", "--replace")):
+        ended, shown, out = on_terminal(place, command + [source] + more, "")
+        assert ended == 0 and "Channel order" not in shown, shown
+    place.kept("new")
+
+
+def test_a_download_shows_how_far_it_is(place, index, server):
+    command = ["models", "pull", "fresh", "--index", index(), "--accept-license", "--replace"]
+    server.faults = [("dribble", 1.5)]
+    ended, shown, out = on_terminal(place, command, "")
+    lines = re.findall(r"\r\x1b\[K(\d+\.\d) of %.1f MB" % (len(server.data) * 1e-6), shown)
+    assert ended == 0 and len(lines) >= 3 and lines == sorted(lines), shown
+    assert re.search(r" MB, \d+\.\d MB/s, 0:00:0\d left", shown), shown
+    assert shown.count("\r\x1b[K") > len(lines), "the line is taken away when it is no longer true"
+    server.faults = [("dribble", 1.5)]
+    ended, shown, out = on_terminal(place, command + ["--quiet"], "")
+    assert ended == 0 and shown == "", shown
+    server.faults = [("dribble", 0.6)]
+    assert " of 0.1 MB" not in place.run(*command).err
+    place.kept("fresh")
 
 
 def test_resume_in_a_later_run(place, index, server):
@@ -637,6 +768,31 @@ def test_a_mirror_that_lies_is_found_out(place, server):
     place.kept()
 
 
+def test_a_replacement_that_fails_keeps_the_old_pack(place, index, server, make_pack):
+    server.data = zipped(networks(make_pack("normalised")), zipfile.ZIP_DEFLATED)
+    largest = max(len(data) for _, data in networks(make_pack("normalised")))
+    assert len(server.data) < largest - 1000, "else unpacking meets no limit that fetching does not meet"
+
+    def limit(size):
+        return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    def replace(code, before=None, **row):
+        ran = place.run("models", "pull", "old", "--index", index("old", **row), "--accept-license", "--replace", code=code, before=before)
+        if code:
+            assert ran.out == ""
+            place.check()
+        return ran
+
+    assert "0" * 64 in replace(4, sha256="0" * 64).err
+    server.faults = [("cut", len(server.data) // 2), ("status", 404)]
+    assert "404" in replace(3).err and place.parts() == [".part-old", ".part-old.json"]
+    assert "too large" in replace(5, limit(len(server.data) * 3 // 4)).err.lower()
+    assert "too large" in replace(5, limit(largest - 500)).err.lower()
+    ran = replace(0)
+    assert ran.records[0]["outcome"] == "replaced" and place.names() == ["old"] and place.parts() == []
+    assert {name: data for name, data in networks(place.packs / "old")} == dict(networks(make_pack("normalised")))
+
+
 def test_redirects(place, index, server):
     server.faults = [("redirect", "/elsewhere/x.zip")]
     pull(place, index())
@@ -711,16 +867,25 @@ def test_a_file_size_limit_leaves_nothing_half_installed(place, index, server, s
     place.check("fresh")
 
 
-def full_disk(place, kilobytes, arguments):
-    """The command with its data folder on a small disk: (exit code, words, what is in the packs folder)."""
+def on_disk(files):
+    """Kilobytes that files of these lengths take on a disk of pages."""
+    return sum(-(-length // 4096) * 4 for length in files)
+
+
+def full_disk(place, kilobytes, arguments, old=None):
+    """The command with its data folder on a small disk: (exit code, words, what is in the packs folder). With `old`, a
+    folder, that is the pack 'old' there; what became of it and the faces it finds stand in the words, too."""
     disk = place.tmp / "disk"
     disk.mkdir(exist_ok=True)
-    script = 'mount -t tmpfs -o size=%dk none "$0" || exit 99; "$@" 2>&1; code=$?; ls -A "$0/facemill/packs"; exit $code' % kilobytes
+    before = 'mkdir -p "$0/facemill/packs" && cp -a "$OLD" "$0/facemill/packs/old" || exit 98; ' if old else ""
+    after = 'diff -r "$OLD" "$0/facemill/packs/old" && echo "old is as it was"; "$1" detect --pack old "$PICTURE"; ' if old else ""
+    script = 'mount -t tmpfs -o size=%dk none "$0" || exit 99; %s"$@" 2>&1; code=$?; ls -A "$0/facemill/packs"; %sexit $code' % (kilobytes, before, after)
     unshare = shutil.which("unshare")
     if not unshare:
         pytest.skip("no unshare, which gives a disk of the test's own")
     done = subprocess.run([unshare, "-m"] + ([] if os.geteuid() == 0 else ["-r"]) + ["sh", "-c", script, str(disk), PROGRAM] + [str(a) for a in arguments],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(place.run.environment, XDG_DATA_HOME=str(disk)), timeout=60)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+                          env=dict(place.run.environment, XDG_DATA_HOME=str(disk), OLD=str(old), PICTURE=str(place.tmp / "a.png")))
     if done.returncode in (1, 99) and (b"mount" in done.stderr or b"unshare" in done.stderr):
         pytest.skip("no disk of the test's own: %s" % done.stderr.decode().strip()[:200])
     return done.returncode, done.stdout.decode()
@@ -748,3 +913,54 @@ def test_a_disk_full_before_the_manifest(place, make_pack):
     code, said = full_disk(place, size, ["models", "add", make_pack("stock"), "--name", "fresh"])
     assert code == 5 and "No space left" in said, said
     assert "\nfresh" not in said and ".new" not in said.split("help:")[1], said
+
+
+@pytest.mark.parametrize("part", ["fetching", "unpacking", "describing"])
+def test_a_full_disk_keeps_the_pack_that_was_to_be_replaced(place, index, server, make_pack, part):
+    old, new = place.packs / "old", [len(data) for _, data in networks(make_pack("normalised"))]
+    server.data = zipped(networks(make_pack("normalised")))
+    room = on_disk(file.stat().st_size for file in old.iterdir()) + 4  # and the sidecar of the download
+    room += {"fetching": on_disk([len(server.data) // 2]), "unpacking": on_disk([len(server.data)]) + 8,
+             "describing": on_disk([len(server.data)] + new) + 4}[part]
+    code, said = full_disk(place, room, ["models", "pull", "old", "--index", index("old"), "--accept-license", "--replace"], old)
+    assert code == 5 and "old is as it was" in said and ".new-" not in said.split("help:")[1], said
+    faces = [json.loads(line)["faces"] for line in said.splitlines() if line.startswith("{") and "faces" in line]
+    assert [len(found) for found in faces] == [2], said
+
+
+# ---------------------------------------------------------------- nothing is fetched without being asked for
+
+@pytest.fixture
+def proxy():
+    """A socket that counts who comes, and sends everybody away."""
+    listener, came = socket.create_server(("127.0.0.1", 0)), []
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                caller = listener.accept()[0]
+                came.append(caller)
+                with caller, contextlib.suppress(OSError):
+                    caller.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield "http://127.0.0.1:%d" % listener.getsockname()[1], came
+    listener.close()
+
+
+def test_nothing_is_fetched_without_being_asked_for(place, proxy, make_pack):
+    need("curl")
+    url, came = proxy
+    environment = {name: url for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")}
+    environment.update(no_proxy="", NO_PROXY="")
+    picture = place.tmp / "a.png"
+    commands = [(0, "models", "list"), (0, "models", "list", "--format", "table"), (0, "models", "show", "old"), (3, "models", "show", "buffalo_l"),
+                (0, "models", "verify", "old"), (3, "models", "verify", "buffalo_l"), (None, "doctor"), (0, "providers"),
+                (0, "analyze", "--pack", "old", picture), (3, "analyze", "--pack", "buffalo_l", picture), (3, "detect", "--pack", "sface", picture),
+                (0, "models", "add", make_pack("stock"), "--name", "new"), (0, "models", "remove", "new"), (2, "models", "pull", "buffalo_l")]
+    for code, *command in commands:
+        place.run(*command, code=code, **environment)
+        assert came == [], command
+    place.run("models", "pull", "buffalo_l", "--accept-license", code=3, **environment)
+    assert came, "where something is fetched, this test sees it"
+    place.check()
