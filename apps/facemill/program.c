@@ -1,5 +1,6 @@
 /* What every sub-command has in common: exit codes, complaints, and an engine out of the options. */
 #include "program.h"
+#include "record.h"
 
 #include "base/os.h"
 
@@ -52,18 +53,33 @@ void fm_complain_help(const struct config *config, fm_status status) {
         fprintf(stderr, "facemill: help: %s\n", place);
 }
 
+void fm_show(const char *words) {
+    struct text text = {0};
+    fm_text_add_visible(&text, words);
+    fputs(text.failed ? "(out of memory for these words)" : fm_text_chars(&text), stderr);
+    fm_text_reset(&text);
+}
+
+void fm_say(const char *words) {
+    fputs("facemill: ", stderr);
+    fm_show(words);
+    fputs("\n", stderr);
+}
+
 int fm_complain(const struct config *config, const fm_error *error) {
-    fprintf(stderr, "facemill: %s\n", error->message[0] ? error->message : fm_status_name(error->status));
+    fm_say(error->message[0] ? error->message : fm_status_name(error->status));
     fm_complain_help(config, error->status);
     return fm_exit_code(error->status);
 }
 
 int fm_complain_usage(const struct config *config, const char *format, ...) {
+    char words[4096];
     va_list arguments;
     va_start(arguments, format);
-    fputs("facemill: ", stderr);
-    vfprintf(stderr, format, arguments);
+    (void)vsnprintf(words, sizeof words, format, arguments);
     va_end(arguments);
+    fputs("facemill: ", stderr);
+    fm_show(words);
     fprintf(stderr, "; see 'facemill %s --help'\n", config->command->name);
     fm_complain_help(config, FM_INVALID_ARGUMENT);
     return EXIT_USAGE;
@@ -71,6 +87,8 @@ int fm_complain_usage(const struct config *config, const char *format, ...) {
 
 static fm_log_level log_level(const struct config *config) {
     static const char *const words[] = {"debug", "info", "warn", "error", "off"};
+    if (fm_config_flag(config, OPT_QUIET) && !fm_config_given(config, OPT_LOG_LEVEL))
+        return FM_LOG_ERROR;
     for (int i = 0; i < 5; i++) {
         if (fm_config_is(config, OPT_LOG_LEVEL, words[i]))
             return (fm_log_level)(FM_LOG_DEBUG + i);

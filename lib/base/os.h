@@ -68,6 +68,8 @@ FM_MUST_USE bool fm_home_folder(char *out, size_t size);
 FM_MUST_USE bool fm_temporary_folder(char *out, size_t size);
 void fm_folder_remove(const char *path);
 const char *fm_environment(const char *name); /* NULL when unset or empty */
+/* Set a variable of this process unless it is set already. No other thread may read the environment meanwhile. */
+void fm_environment_offer(const char *name, const char *value);
 bool fm_is_terminal(int descriptor);
 int fm_terminal_width(int descriptor); /* 80 when unknown */
 

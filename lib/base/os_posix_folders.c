@@ -101,6 +101,10 @@ cleanup:
     return status;
 }
 
+void fm_environment_offer(const char *name, const char *value) {
+    (void)setenv(name, value, 0);
+}
+
 const char *fm_environment(const char *name) {
     const char *value = getenv(name);
     return value != NULL && value[0] != '\0' ? value : NULL;

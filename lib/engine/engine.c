@@ -64,7 +64,8 @@ static void warn_fixed_size(struct fm_engine *engine) {
     const int width = model->detector.fixed_width, height = model->detector.fixed_height;
     if (width > 0 && height > 0 && (call->det_size_count > 1 || call->det_sizes[0] != width || width != height))
         fm_log(&engine->logger, FM_LOG_WARN, "engine",
-               "%s has its input size written in: every image is seen once, at %dx%d", model->file, width, height);
+               "%s takes one input size, by its graph or manifest: every image is seen once, at %dx%d", model->file,
+               width, height);
 }
 
 static fm_status open_networks(struct fm_engine *engine, fm_error *error) {

@@ -4,6 +4,7 @@ What needs OpenVINO runs when the environment's ONNX Runtime has it (scripts/tes
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -287,3 +288,21 @@ def test_default_threshold_is_a_half(working, facemill, tmp_path):
     face, = working("detect", tmp_path / "a.png").records[0]["faces"]
     assert face["score"] == pytest.approx(above.score, abs=1e-5)
     assert len(working("detect", tmp_path / "a.png", "--det-threshold", 0.45).records[0]["faces"]) == 2
+
+
+def test_the_runtime_leaves_no_trace_and_asks_nobody(working, folder):
+    """ONNX Runtime's telemetry keeps a device id in the cache folder, from its start on, unless it was told before."""
+    working("analyze", folder, "--provider", "ort:cpu")
+    left = [str(path.relative_to(working.home)) for path in working.home.rglob("*")]
+    assert left == [], left
+
+
+def test_quiet_has_no_warnings(working, folder, make_pack, tmp_path):
+    """A manifest's own input size is worth a warning beside another wish, and none with --quiet."""
+    pack = tmp_path / "sized"
+    shutil.copytree(make_pack("stock"), pack)
+    (pack / "manifest.json").write_text(json.dumps({"facemill_pack": 1, "models": [
+        {"file": "detector.onnx", "input": {"width": 320, "height": 320}}, {"file": "embedder.onnx"}]}))
+    assert "320x320" in working("detect", folder, "--pack", pack).err
+    assert working("detect", folder, "--pack", pack, "--quiet").err == ""
+    assert "320x320" in working("detect", folder, "--pack", pack, "--quiet", "--log-level", "warn").err
