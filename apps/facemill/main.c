@@ -63,9 +63,9 @@ static const struct command commands[] = {
       "verify  read every file, compare it with the manifest, open the pack on its providers and run each model on a\n"
       "        known input; 4 when a check fails\n"
       "add     install the .onnx file, folder or zip file PATH as a pack: copied, looked at, given a manifest\n"
-      "pull    fetch a known pack and install it. Its licence is shown and must be accepted first: asked on a\n"
-      "        terminal, --accept-license elsewhere. A download that was cut goes on where it ended; 4 when a\n"
-      "        digest is wrong\n"
+      "pull    fetch a known pack and install it. Its licence is shown, with --quiet too, and must be accepted\n"
+      "        first: asked on a terminal, --accept-license elsewhere. A download that was cut goes on where it\n"
+      "        ended; 4 when a digest is wrong\n"
       "remove  remove an installed pack\n\n"
       "add and pull install a pack whole or not at all; one of the same name stays as it is, or with --replace\n"
       "until the new one is complete. Nothing is ever fetched by another action.\n",

@@ -38,7 +38,7 @@ static fm_status take_choices(const struct config *config, struct arena *arena, 
 
 /* Name and licence, from options, from somebody who is there, or as they are by default. */
 struct answers {
-    char name[256], licence[128];
+    char name[256], licence[256];
 };
 
 static void ask(struct talk *talk, const char *source, struct answers *answers) {
@@ -54,7 +54,18 @@ static void ask(struct talk *talk, const char *source, struct answers *answers) 
     (void)snprintf(answers->licence, sizeof answers->licence, "%s", licence ? licence : "");
     if (!licence && talk->asks &&
         fm_talk_ask(talk, "Licence that the models came with [unknown]: ", answer, sizeof answer))
-        (void)snprintf(answers->licence, sizeof answers->licence, "%.127s", answer);
+        (void)snprintf(answers->licence, sizeof answers->licence, "%s", answer);
+}
+
+static fm_status check_licence(const struct answers *answers, const struct config *config, fm_error *error) {
+    const char *given = fm_config_text(config, OPT_LICENCE);
+    size_t length = strlen(given ? given : answers->licence);
+    return length <= PACK_LICENCE_BYTES
+               ? FM_OK
+               : fm_fail(error, FM_INVALID_ARGUMENT,
+                         "the licence has %zu bytes, at most %d are kept: give its name as --licence, and as "
+                         "--licence-url where its text is",
+                         length, PACK_LICENCE_BYTES);
 }
 
 /* For install_options.ask_order; `user` is the struct talk. */
@@ -94,7 +105,9 @@ fm_status fm_models_add(struct program *program, struct output *output, bool *fa
                                       .interrupted = &program->interrupted,
                                       .ask_order = talk.asks ? ask_order : NULL,
                                       .user = &talk};
-    fm_status status = take_choices(config, &arena, &options.draft, error);
+    fm_status status = check_licence(&answers, config, error);
+    if (status == FM_OK)
+        status = take_choices(config, &arena, &options.draft, error);
     if (status == FM_OK)
         status = fm_install_add(source, &options, &result, error);
     *failed = status != FM_OK && result.digest_wrong;

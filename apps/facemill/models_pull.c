@@ -20,18 +20,37 @@ static fm_status fail_unknown(const struct known_index *index, const char *name,
     return status;
 }
 
+/* What is being accepted is said with --quiet, too: nobody can accept what was not shown. */
+static void say_terms(const char *words, void *user) {
+    fm_talk_hide(user);
+    fm_say(words);
+}
+
+static void show_terms(struct talk *talk, const struct known_pack *known) {
+    const struct notes notes = {say_terms, talk};
+    fm_note(&notes, "%s: licence %s%s%s; %s", known->name, known->licence, known->licence_url ? ", " : "",
+            known->licence_url ? known->licence_url : "", known->terms);
+    if (known->sha256)
+        return;
+    struct text files = {0};
+    for (size_t i = 0; i < KNOWN_MEMBERS && known->members[i].file; i++)
+        fm_text_add(&files, "%s%s", files.length ? ", " : "", known->members[i].file);
+    if (files.length)
+        fm_note(&notes, "%s: no published digest of the whole, only of %s: the rest cannot be compared with anything",
+                known->name, fm_text_chars(&files));
+    else
+        fm_note(&notes, "%s: no published digest: what comes cannot be compared with anything", known->name);
+    fm_text_reset(&files);
+}
+
 static void show(struct talk *talk, const struct known_pack *known, const char *mirror) {
     char size[48];
     fm_note(&talk->notes, "%s: %s", known->name, known->about);
     fm_note(&talk->notes, "  from     %s%s%s", known->url, mirror ? ", by way of " : "", mirror ? mirror : "");
     fm_note(&talk->notes, "  size     %s", fm_models_size(known, size));
-    fm_note(&talk->notes, "  SHA-256  %s",
-            known->sha256 ? known->sha256
-                          : "no published digest: what comes cannot be "
-                            "compared with anything");
-    fm_note(&talk->notes, "  licence  %s%s%s", known->licence, known->licence_url ? ", " : "",
-            known->licence_url ? known->licence_url : "");
-    fm_note(&talk->notes, "           %s", known->terms);
+    if (known->sha256)
+        fm_note(&talk->notes, "  SHA-256  %s", known->sha256);
+    show_terms(talk, known);
 }
 
 static fm_status accept(struct talk *talk, const struct known_pack *known, fm_error *error) {

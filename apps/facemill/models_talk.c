@@ -14,7 +14,7 @@ static void say(const char *words, void *user) {
     struct talk *talk = user;
     fm_talk_hide(talk);
     if (!fm_config_flag(&talk->program->config, OPT_QUIET))
-        fprintf(stderr, "facemill: %s\n", words);
+        fm_say(words);
 }
 
 void fm_talk_init(struct talk *talk, struct program *program) {
@@ -27,7 +27,7 @@ void fm_talk_init(struct talk *talk, struct program *program) {
 bool fm_talk_ask(struct talk *talk, const char *question, char *answer, size_t size) {
     size_t length = 0;
     fm_talk_hide(talk);
-    fputs(question, stderr);
+    fm_show(question);
     fflush(stderr);
     for (char byte = 0; byte != '\n';) {
         size_t got = 0;

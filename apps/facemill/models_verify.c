@@ -1,20 +1,20 @@
 /* facemill models verify: read every file, open the pack, run each model. */
 #include "drawn.h"
 #include "models.h"
+#include "record.h"
 
 #include <math.h>
 #include <string.h>
 
-static void check_file(const fm_model_file *model, void *user) {
-    struct visit *visit = user;
-    struct output *output = visit->output;
+static void report_file(struct output *output, const fm_model_file *model, const char *note) {
     const char *verdict = model->status ? "FAIL" : model->task[0] ? "pass" : "unused";
-    visit->files++;
-    visit->bad += model->status != FM_OK;
-    visit->useful += model->task[0] != 0;
     if (output->table) {
-        fm_text_add(&output->text, "%-6s %-32s %s%s%s\n", verdict, model->file, model->task, model->note[0] ? "  " : "",
-                    model->note);
+        struct text file = {0};
+        fm_text_add_visible(&file, model->file);
+        fm_text_add(&output->text, "%-6s %-32s %s%s", verdict, fm_text_chars(&file), model->task, note[0] ? "  " : "");
+        fm_text_add_visible(&output->text, note);
+        fm_text_add(&output->text, "\n");
+        fm_text_reset(&file);
         return;
     }
     fm_json_object_open(&output->json, NULL);
@@ -23,9 +23,36 @@ static void check_file(const fm_model_file *model, void *user) {
     fm_json_string(&output->json, "status", fm_status_name(model->status));
     fm_json_string(&output->json, "task", model->task);
     fm_json_string(&output->json, "sha256", model->sha256);
-    fm_json_string(&output->json, "note", model->note);
+    fm_json_string(&output->json, "note", note);
     fm_json_object_close(&output->json);
     fm_output_end_line(output);
+}
+
+static void check_file(const fm_model_file *model, void *user) {
+    struct visit *visit = user;
+    struct text note = {0};
+    visit->files++;
+    visit->bad += model->status != FM_OK;
+    visit->useful += model->task[0] != 0;
+    fm_text_add(&note, "%s", model->note);
+    if (model->status == FM_OK && !model->expected_sha256[0])
+        fm_text_add(&note, "%sno digest: not compared", note.length ? "; " : "");
+    report_file(visit->output, model, fm_text_chars(&note));
+    fm_text_reset(&note);
+}
+
+/* What was installed came with a manifest; without it no digest is compared, and a changed file would pass. */
+static void check_manifest(struct visit *visit, const char *pack) {
+    char receipt[OS_PATH_SIZE], manifest[OS_PATH_SIZE];
+    const fm_model_file missing = {.file = "manifest.json", .task = "", .sha256 = "", .status = FM_NOT_FOUND};
+    if (!fm_path_join(receipt, sizeof receipt, pack, ".installed.json") ||
+        !fm_path_join(manifest, sizeof manifest, pack, "manifest.json") || fm_path_kind(receipt) != OS_PATH_FILE ||
+        fm_path_kind(manifest) != OS_PATH_NONE)
+        return;
+    visit->bad++;
+    report_file(visit->output, &missing,
+                "the pack was installed with a manifest, which is not there: nothing can be compared; install it "
+                "again with --replace");
 }
 
 static void report_open(struct output *output, const fm_engine *engine, const fm_error *failure) {
@@ -87,9 +114,11 @@ fm_status fm_models_verify(struct program *program, struct output *output, bool 
     struct engine_settings settings;
     fm_engine *engine = NULL;
     fm_error failure = {0};
-    fm_status status = fm_models_visit(config, check_file, &visit, NULL, 0, error);
+    char path[OS_PATH_SIZE] = "";
+    fm_status status = fm_models_visit(config, check_file, &visit, path, sizeof path, error);
     if (status)
         return status;
+    check_manifest(&visit, path);
     status = fm_models_settings(&settings, config, error);
     if (status)
         goto cleanup;

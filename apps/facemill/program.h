@@ -47,6 +47,10 @@ int fm_exit_code(fm_status status);
 void fm_help_place(const char *section, char out[HELP_SIZE]);
 /* The same for errors, as a member "help" of the open JSON object. */
 void fm_json_help(struct json *json, fm_status status);
+/* Words on standard error: they may quote a file, an archive or a server, so control characters in them, which would
+   speak to the terminal, become \xNN. `fm_say` makes a line of it, behind "facemill: ". */
+void fm_show(const char *words);
+void fm_say(const char *words);
 /* "facemill: words" on standard error and, unless --quiet, where the guides explain it; the exit code that belongs to
    it. */
 int fm_complain(const struct config *config, const fm_error *error);

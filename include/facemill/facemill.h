@@ -427,7 +427,7 @@ typedef struct fm_model_file {
     uint64_t bytes, parameters;
     int64_t opset;
     int node_count;
-    fm_status status; /* of reading it, and of its digest where the pack's manifest has one; `note` has the words */
+    fm_status status; /* of reading it, and of digest and size where its manifest has them; `note` has the words */
     const char *expected_sha256; /* the manifest's; "" when there is none */
     const char *licence;         /* of the file or its pack, as the manifest states it; "" when not said */
     const char *typical_input;   /* "1x3x640x640": the shape that the next figures are for; "" when unknown */

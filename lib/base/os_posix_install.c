@@ -60,9 +60,14 @@ void fm_lock_release(struct os_lock *lock) {
 
 /* ---------------------------------------------------------- growing files */
 
+static fm_status fail_irregular(const char *path, fm_error *error) {
+    return fm_fail(error, FM_IO, "cannot write '%s': it is no regular file; move it away and try again", path);
+}
+
 fm_status fm_growing_open(struct os_growing *file, const char *path, bool fresh, fm_error *error) {
     struct stat info;
-    int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | (fresh ? O_EXCL : 0);
+    /* without O_NONBLOCK, opening a pipe would wait for somebody to read it */
+    int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | (fresh ? O_EXCL : 0);
     file->descriptor = -1;
     file->size = 0;
     int length = snprintf(file->path, sizeof file->path, "%s", path);
@@ -70,13 +75,16 @@ fm_status fm_growing_open(struct os_growing *file, const char *path, bool fresh,
         return fm_fail(error, FM_IO, "cannot write '%s': the path is too long", path);
     }
     file->descriptor = open(path, flags, 0666);
+    if (file->descriptor < 0 && (errno == ENXIO || errno == ELOOP)) {
+        return fail_irregular(path, error);
+    }
     if (file->descriptor < 0) {
         return fail_with("write", path, errno, error);
     }
     if (fstat(file->descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
         close(file->descriptor);
         file->descriptor = -1;
-        return fm_fail(error, FM_IO, "cannot write '%s': it is no regular file", path);
+        return fail_irregular(path, error);
     }
     file->size = (uint64_t)info.st_size;
     return FM_OK;
@@ -239,7 +247,7 @@ fm_status fm_folder_make_unique(char *path, fm_error *error) {
 
 static fm_status sync_path(const char *path, int flags, fm_error *error) {
     fm_status status = FM_OK;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | flags);
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
     if (descriptor < 0) {
         return fail_with("write", path, errno, error);
     }
@@ -263,7 +271,7 @@ static bool sync_file(const char *name, enum os_path_kind kind, void *user) {
         return true;
     }
     if (kind == OS_PATH_FILE) {
-        sync->status = sync_path(path, 0, sync->error);
+        sync->status = sync_path(path, O_NOFOLLOW, sync->error);
     } else if (kind == OS_PATH_FOLDER && !fm_path_is_link(path)) {
         sync->status = fm_folder_sync(path, sync->error);
     }
@@ -276,10 +284,10 @@ fm_status fm_folder_sync(const char *path, fm_error *error) {
     if (status == FM_OK) {
         status = sync.status;
     }
-    return status == FM_OK ? sync_path(path, O_DIRECTORY, error) : status;
+    return status == FM_OK ? sync_path(path, O_DIRECTORY | O_NOFOLLOW, error) : status;
 }
 
-/* The folder that holds `path`. */
+/* The folder that holds `path`; it may be a link to another disk: only what lies in it must be none. */
 static fm_status sync_parent(const char *path, fm_error *error) {
     char parent[OS_PATH_SIZE];
     const char *slash = strrchr(path, '/');

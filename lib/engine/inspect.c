@@ -95,8 +95,8 @@ static void describe_graph(const struct graph *graph, const struct manifest_mode
     describe_cost(graph, said, model, words);
 }
 
-/* The digest, and whether it is the one that the manifest has. */
-static fm_status check_digest(const struct buffer *bytes, const struct manifest_model *said, const char *file,
+/* The digest, and whether it and the size are those that the manifest has. */
+static fm_status check_bytes(const struct buffer *bytes, const struct manifest_model *said, const char *file,
                               char sha256[65], fm_error *error) {
     struct sha256 sha;
     fm_sha256_init(&sha);
@@ -108,6 +108,11 @@ static fm_status check_digest(const struct buffer *bytes, const struct manifest_
             "'%s' has SHA-256 %s, its manifest says %s: the file is damaged or another one; install the pack "
             "again",
             file, sha256, said->sha256);
+    if (said && said->bytes > 0 && said->bytes != bytes->size)
+        return fm_fail(error, FM_BAD_MODEL,
+                       "'%s' has %zu bytes, its manifest says %llu: the file is damaged or another one; install the "
+                       "pack again",
+                       file, bytes->size, (unsigned long long)said->bytes);
     return FM_OK;
 }
 
@@ -120,7 +125,7 @@ static void read_file(const struct pack_walk *walk, const struct manifest_model 
     if (model->status == FM_OK) {
         fm_error unread = {0};
         model->bytes = bytes.size;
-        model->status = check_digest(&bytes, said, model->file, words->sha256, &words->error);
+        model->status = check_bytes(&bytes, said, model->file, words->sha256, &words->error);
         /* a damaged file may still be a graph: what it says is shown beside the failure */
         const fm_status status = fm_graph_read(bytes.bytes, bytes.size, model->file, &graph, &unread);
         if (status != FM_OK && model->status == FM_OK)

@@ -217,7 +217,13 @@ static fm_status set_top(struct draft *draft, const fm_pack_draft *given, fm_err
     fm_status status = FM_OK;
     for (size_t i = 0; status == FM_OK && i < sizeof rows / sizeof *rows; i++) {
         if (rows[i].value != NULL && rows[i].value[0] != 0) {
-            status = fm_fact_add_text(&draft->top, rows[i].group, rows[i].member, rows[i].value, error);
+            fm_error own = {FM_OK, ""}; /* which names a file, and there is none */
+            status = fm_fact_add_text(&draft->top, rows[i].group, rows[i].member, rows[i].value, &own);
+            if (status != FM_OK) {
+                status = fm_fail(error, status, "the manifest for '%s' cannot have that %s%s%s: %s", draft->folder,
+                                 rows[i].group, rows[i].group[0] != 0 ? " " : "", rows[i].member,
+                                 own.message + strspn(own.message, "': "));
+            }
         }
     }
     for (size_t i = 0; status == FM_OK && i < given->choice_count; i++) {

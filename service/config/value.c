@@ -122,7 +122,10 @@ static void describe(const struct option_row *row, char *expected, size_t size) 
         snprintf(expected, size, "cpu, or the index of a device from 0 to %.0f", row->high);
         break;
     case OPTION_PAIR:
-        snprintf(expected, size, "PROVIDER:KEY=VALUE such as ort:cuda:cudnn_conv_algo_search=HEURISTIC");
+        snprintf(expected, size, "%s",
+                 strncmp(row->value_name, "FILE:", 5) == 0
+                     ? "FILE:KEY=VALUE such as adaface.onnx:order=bgr"
+                     : "PROVIDER:KEY=VALUE such as ort:cuda:cudnn_conv_algo_search=HEURISTIC");
         break;
     case OPTION_TEXT:
     case OPTION_LIST:

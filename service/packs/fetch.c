@@ -305,7 +305,7 @@ static fm_status fail_transfer(struct transfer *transfer, CURLcode code, fm_erro
                    fetch->url, transfer->curl.curl_easy_strerror(code), transfer->part.size);
 }
 
-/* *again: worth another try. */
+/* *again: failed, but worth another try. */
 static fm_status request(struct transfer *transfer, bool *again, fm_error *error) {
     char validator[256], header[300];
     struct curl_slist *headers = NULL;
@@ -333,8 +333,16 @@ static fm_status request(struct transfer *transfer, bool *again, fm_error *error
     if (code == CURLE_OK && http == 416 && transfer->asked_from > 0) { /* the part is longer than the file */
         status = fm_growing_cut(&transfer->part, error);
         *again = status == FM_OK;
+        if (*again)
+            status = fm_fail(error, FM_NOT_FOUND,
+                             "'%s': the server has nothing behind the %" PRIu64 " bytes that are here (it answers "
+                             "416), so they are not of its file and were dropped; try again, or name another place "
+                             "with --mirror",
+                             transfer->fetch->url, transfer->asked_from);
         goto cleanup;
     }
+    if (code == CURLE_OK && (http == 200 || http == 206) && !transfer->body_checked) /* a body of no bytes */
+        transfer->status = check_answer(transfer);
     if (code == CURLE_OK && (http == 200 || http == 206) && transfer->status == FM_OK)
         goto cleanup;
     *again = transfer->status == FM_OK && !is_interrupted(transfer->fetch) && is_transient(transfer, code);
@@ -356,9 +364,8 @@ static fm_status request_until_whole(struct transfer *transfer, fm_error *error)
         if (transfer->part.size > before + GAINED)
             retries = 0;
         if (retries == RETRIES)
-            return fm_fail(error, status == FM_OK ? FM_NOT_FOUND : status, "%s", why.message);
-        if (status != FM_OK)
-            fm_note(transfer->fetch->notes, "%s; trying again", why.message);
+            return fm_fail(error, status, "%s", why.message);
+        fm_note(transfer->fetch->notes, "%s; trying again", why.message);
         for (unsigned waited = 0; waited < 500u << retries && !is_interrupted(transfer->fetch); waited += 100)
             fm_pause(100);
         retries++;
@@ -377,6 +384,12 @@ fm_status fm_fetch(struct fetch *fetch, fm_error *error) {
                          "'%s' is no URL that can be fetched; it begins with https:// or "
                          "http://",
                          fetch->url);
+        goto cleanup;
+    }
+    if (fm_path_exists(fetch->sidecar) &&
+        (fm_path_is_link(fetch->sidecar) || fm_path_kind(fetch->sidecar) != OS_PATH_FILE)) {
+        status = fm_fail(error, FM_IO, "cannot write '%s': it is no regular file; move it away and try again",
+                         fetch->sidecar);
         goto cleanup;
     }
     status = load(&transfer->curl, error);

@@ -141,6 +141,38 @@ static fm_status settle_pixels(const char *folder, const struct install_options 
     return status;
 }
 
+/* ---- manifests of others */
+
+static bool is_insightface(const struct json_value *manifest) {
+    return !fm_json_member(manifest, "facemill_pack") &&
+           fm_json_whole(fm_json_member(manifest, "manifest_version"), 0) == 2;
+}
+
+/* The folder is a copy: what is no manifest of a pack is left out of it, and the source keeps its own. */
+static fm_status leave_foreign(const char *folder, const char *what, const struct notes *notes, fm_error *error) {
+    char path[OS_PATH_SIZE];
+    struct json_value *manifest = read_manifest(folder);
+    bool foreign = manifest && !is_insightface(manifest) && !fm_json_member(manifest, "facemill_pack");
+    fm_json_free(manifest);
+    if (!foreign)
+        return FM_OK;
+    if (!fm_path_join(path, sizeof path, folder, MANIFEST) || !fm_file_remove(path))
+        return fm_fail(error, FM_IO, "cannot remove '%s/" MANIFEST "'", folder);
+    fm_note(notes, "%s: its '" MANIFEST "' is no manifest of a pack and is left out; a new one is written", what);
+    return FM_OK;
+}
+
+static fm_status check_licence(const char *what, const struct install_options *options, const struct json_value *before,
+                               fm_error *error) {
+    const fm_pack_draft *draft = &options->draft;
+    if (options->known || !is_insightface(before) || (!draft->licence && !draft->licence_url))
+        return FM_OK;
+    return fm_fail(error, FM_INVALID_ARGUMENT,
+                   "%s has insightface's manifest, which is kept as it is with its own licence: no licence can be "
+                   "given; leave --licence and --licence-url out; nothing was installed",
+                   what);
+}
+
 /* ---- all of it */
 
 static fm_status describe(const char *folder, const struct install_options *options, struct look *look,
@@ -159,11 +191,15 @@ static fm_status describe(const char *folder, const struct install_options *opti
     return look->result->useful ? FM_OK : fail_unused(folder, error);
 }
 
-fm_status fm_place_inspect(const char *folder, const struct install_options *options, struct install_result *result,
-                           fm_error *error) {
+fm_status fm_place_inspect(const char *folder, const char *what, const struct install_options *options,
+                           struct install_result *result, fm_error *error) {
     struct look look = {.result = result};
+    fm_status status = leave_foreign(folder, what, options->notes, error);
     struct json_value *before = read_manifest(folder);
-    fm_status status = describe(folder, options, &look, error);
+    if (status == FM_OK)
+        status = check_licence(what, options, before, error);
+    if (status == FM_OK)
+        status = describe(folder, options, &look, error);
     if (status == FM_OK && (!result->detector || !result->recogniser))
         fm_note(options->notes, "the pack has no %s",
                 result->detector ? "recogniser: it finds faces, but embeds none"

@@ -113,8 +113,7 @@ static fm_status bring(const char *source, const char *what, const char *folder,
     if (fm_archive_is_one(source))
         return fm_archive_unpack(source, what, folder, options->notes, error);
     if (!options->known && (length <= 5 || strcmp(source + length - 5, ".onnx") != 0))
-        return fm_fail(error, FM_INVALID_ARGUMENT, "'%s' is neither a zip file nor a .onnx file nor a folder of them",
-                       source);
+        return fm_fail(error, FM_BAD_MODEL, "'%s' is neither a zip file nor a .onnx file nor a folder of them", source);
     network_name(source, options, name, sizeof name);
     if (!fm_path_join(to, sizeof to, folder, name))
         return fm_fail(error, FM_INVALID_ARGUMENT, "the path of '%s' is too long", source);
@@ -157,6 +156,48 @@ static fm_status write_receipt(const char *folder, const struct install_options 
                                    : fm_file_write(path, text.chars, text.length, error);
     fm_text_reset(&text);
     return status;
+}
+
+/* ---- words about the source */
+
+/* One "'STAGED" or "'STAGED/FILE" of an archive or a single file, from behind STAGED on; returns what comes next. */
+static const char *add_what(struct text *text, const char *behind, const char *what, bool packed) {
+    const bool inside = behind[0] == '/';
+    if (text->length && text->chars[text->length - 1] == '\'')
+        text->chars[--text->length] = 0; /* `what` has its own quotes */
+    fm_text_add(text, "%s%s", what, inside && packed ? " entry '" : "");
+    if (!inside || !packed)
+        behind += strcspn(behind, "'");
+    return behind + (behind[0] == '/' || behind[0] == '\'');
+}
+
+/* The folder that a pack is put together in is gone when its words are read: they name the source instead, and where
+   nothing could be written, the place that it was meant for. */
+static void name_source(const char *staged, const char *target, const char *source, const char *what, fm_error *error) {
+    const bool folder = fm_path_kind(source) == OS_PATH_FOLDER, packed = !folder && fm_archive_is_one(source);
+    const size_t length = strlen(staged);
+    size_t bare = strlen(source);
+    const char *at = error->message;
+    struct text text = {0};
+    while (bare > 1 && source[bare - 1] == '/')
+        bare--;
+    for (const char *found = strstr(at, staged); found; found = strstr(at, staged)) {
+        fm_text_add_bytes(&text, at, (size_t)(found - at));
+        at = found + length;
+        if (error->status == FM_IO)
+            fm_text_add(&text, "%s", target);
+        else if (folder)
+            fm_text_add_bytes(&text, source, bare);
+        else
+            at = add_what(&text, at, what, packed);
+    }
+    fm_text_add(&text, "%s", at);
+    const char *words = fm_text_chars(&text);
+    const bool unnamed = packed && error->status != FM_IO && !strstr(words, what);
+    if (!text.failed)
+        (void)snprintf(error->message, sizeof error->message, "%s%s%s", unnamed ? what : "", unnamed ? ": " : "",
+                       words);
+    fm_text_reset(&text);
 }
 
 /* ---- into its place */
@@ -218,6 +259,21 @@ static fm_status check_free(const struct place *place, const struct install_opti
     return FM_OK;
 }
 
+/* All of the pack, in the folder `staged`. */
+static fm_status put_together(const char *staged, const char *source, const char *what,
+                              const struct install_options *options, struct install_result *result, fm_error *error) {
+    fm_status status = bring(source, what, staged, options, result, error);
+    if (status == FM_OK)
+        status = check_known_files(staged, options, result, error);
+    if (status == FM_OK)
+        status = write_receipt(staged, options, result, error);
+    if (status == FM_OK)
+        status = fm_place_inspect(staged, what, options, result, error);
+    if (status == FM_OK)
+        status = fm_pull_check_used(staged, options, result, error);
+    return status ? status : fm_folder_sync(staged, error);
+}
+
 fm_status fm_place_fill(struct place *place, const char *source, const char *what,
                         const struct install_options *options, struct install_result *result, fm_error *error) {
     char staged[OS_PATH_SIZE];
@@ -230,15 +286,9 @@ fm_status fm_place_fill(struct place *place, const char *source, const char *wha
     status = fm_folder_make_unique(staged, error);
     if (status != FM_OK)
         return status;
-    status = bring(source, what, staged, options, result, error);
-    if (status == FM_OK)
-        status = check_known_files(staged, options, result, error);
-    if (status == FM_OK)
-        status = write_receipt(staged, options, result, error);
-    if (status == FM_OK)
-        status = fm_place_inspect(staged, options, result, error);
-    if (status == FM_OK)
-        status = fm_folder_sync(staged, error);
+    status = put_together(staged, source, what, options, result, error);
+    if (status != FM_OK && error)
+        name_source(staged, place->target, source, what, error);
     if (status == FM_OK && options->interrupted && atomic_load(options->interrupted))
         status = fm_fail(error, FM_CANCELLED, "interrupted: nothing was installed");
     if (status == FM_OK)

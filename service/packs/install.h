@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#define PACK_LICENCE_BYTES 127 /* of a licence's name, in a manifest */
 #define FM_PACK_NAME_WORDS                                                                                             \
     "a name of letters, digits, '.', '_' and '-' that begins with a letter or digit (at most 100)"
 bool fm_pack_name_is_good(const char *name);
@@ -66,9 +67,13 @@ void fm_place_release(struct place *place);
 FM_MUST_USE fm_status fm_place_fill(struct place *place, const char *source, const char *what,
                                     const struct install_options *options, struct install_result *result,
                                     fm_error *error);
-/* Describe the pack in `folder`, see that something in it can be used, and say or ask what its graphs cannot tell. */
-FM_MUST_USE fm_status fm_place_inspect(const char *folder, const struct install_options *options,
+/* Describe the pack in `folder`, see that something in it can be used, and say or ask what its graphs cannot tell. A
+   manifest.json of another kind is taken out. `what` names the source in words. */
+FM_MUST_USE fm_status fm_place_inspect(const char *folder, const char *what, const struct install_options *options,
                                        struct install_result *result, fm_error *error);
+/* Of an archive without a published digest: are the networks with one the ones that would be used? FM_BAD_MODEL. */
+FM_MUST_USE fm_status fm_pull_check_used(const char *folder, const struct install_options *options,
+                                         struct install_result *result, fm_error *error);
 FM_MUST_USE fm_status fm_place_digest(const char *path, char sha256[65], fm_error *error);
 /* The digest that the installed pack was made from; false when it does not say. */
 bool fm_place_receipt(const char *pack, char sha256[65]);

@@ -153,7 +153,7 @@ def hostile(make_pack):
         "deep traversal": (zipped(good + [("a/../../evil.txt", b"x")]), "a/../../evil.txt", "climbs out"),
         "absolute": (zipped(good + [("/tmp/evil.onnx", data)]), "/tmp/evil.onnx", "absolute"),
         "backslash": (zipped(good + [("..\\evil.onnx", data)]), "..\\evil.onnx", "backslash"),
-        "control character": (zipped(good + [("a\nb.txt", b"x")]), "a\nb.txt", "control character"),
+        "control character": (zipped(good + [("a\nb.txt", b"x")]), "a\\x0Ab.txt", "control character"),
         "symlink": (zipped(good + [(entry("link.onnx", 0o120777), b"/etc/passwd")]), "link.onnx", "symbolic link"),
         "symlinked folder": (zipped(good + [(entry("out", 0o120777), b"/tmp"), ("out/x.txt", b"x")]), "out", "symbolic link"),
         "device": (zipped(good + [(entry("zero.onnx", 0o020666), b"")]), "zero.onnx", "device"),
@@ -208,7 +208,7 @@ def test_an_installed_name_is_kept_without_replace(place, make_pack):
 def test_what_is_no_pack_is_said(place, tmp_path):
     (tmp_path / "x.txt").write_text("words")
     (tmp_path / "empty").mkdir()
-    for source, words, code in (("x.txt", "neither a zip file", 2), ("empty", "no .onnx file", 3), ("nowhere", "there is no file", 3)):
+    for source, words, code in (("x.txt", "neither a zip file", 3), ("empty", "no .onnx file", 3), ("nowhere", "there is no file", 3)):
         ran = place.run("models", "add", tmp_path / source, "--name", "x", code=code)
         assert words in ran.err
     for action in ("add", "pull", "remove"):
@@ -226,6 +226,132 @@ def test_leftovers_of_killed_runs_are_put_right(place, make_pack):
     place.run("models", "add", make_pack("stock"), "--name", "next")
     assert place.names() == [".mine", "lost", "next", "old"] and place.state() == place.before
     assert len(place.run("detect", "--pack", "lost", place.tmp / "a.png").records[0]["faces"]) == 2
+
+
+def lines_are_visible(err):
+    assert not [letter for letter in err if ord(letter) < 32 and letter != "\n" or 127 <= ord(letter) < 160], repr(err)
+    return err
+
+
+def test_what_an_archive_says_cannot_speak_to_the_terminal(place, make_pack):
+    good = networks(make_pack("stock"))
+    for name, shown in (("a\033[2Jb.txt", "a\\x1B[2Jb.txt"), ("a\nfacemill: ok", "a\\x0Afacemill: ok"), ("../\u009b2J", "../\\xC2\\x9B2J")):
+        err = lines_are_visible(place.run("models", "add", place.archive(zipped(good + [(name, b"x")])), "--name", "new", code=3).err)
+        assert shown in err and len(err.splitlines()) == 2, repr(err)
+    err = lines_are_visible(place.run("models", "add", place.tmp / "no\033[2J\nwhere.onnx", code=3).err)
+    assert "no\\x1B[2J\\x0Awhere.onnx" in err
+    assert "x\\x1B[2J" in lines_are_visible(place.run("models", "x\033[2J", code=2).err)
+    folder = place.tmp / "folder"
+    shutil.copytree(make_pack("stock"), folder)
+    (folder / "un\033[2Jused").write_text("x")
+    err = lines_are_visible(place.run("models", "add", folder, "--name", "noted").err)
+    assert "'un\\x1B[2Jused' is left out" in err
+    place.kept("noted")
+
+
+HOSTILE_TERMS = {"licence": "good\033[2J\nfacemill: free for all", "licence_url": "https://example.org/\033[1A"}
+
+
+def test_a_licence_that_is_not_accepted_is_named_visibly(place, index):
+    err = place.run("models", "pull", "fresh", "--index", index(**HOSTILE_TERMS), code=2).err
+    line = [line for line in err.splitlines() if "is not accepted" in line][0]
+    assert "(good\\x1B[2J\\x0Afacemill: free for all, https://example.org/\\x1B[1A)" in lines_are_visible(line), line
+    place.kept()
+
+
+def test_what_an_index_says_cannot_speak_to_the_terminal(place, index):
+    """The text that is shown for acceptance is somebody else's."""
+    path = index(**HOSTILE_TERMS)
+    err = lines_are_visible(place.run("models", "pull", "fresh", "--index", path, code=2).err)
+    assert not re.search("^facemill: free", err, flags=re.M), err
+    command = ["models", "pull", "fresh", "--index", path]
+    ended, shown, out = on_terminal(place, command, "no\n")
+    assert ended != 0 and "\033[2J" not in shown and not re.search("^facemill: free", shown, flags=re.M), repr(shown)
+    place.kept()
+
+
+def sources(place, files, name):
+    """The same files as a folder and as a zip file."""
+    folder = place.tmp / name
+    folder.mkdir()
+    for file, data in files:
+        (folder / file).write_bytes(data if isinstance(data, bytes) else data.encode())
+    return [folder, place.archive(zipped(files), name + ".zip")]
+
+
+def test_a_foreign_manifest_is_left_out(place, make_pack):
+    for source in sources(place, networks(make_pack("stock")) + [("manifest.json", '{"foo": 1}')], "foreign"):
+        err = place.run("models", "add", source, "--name", "new", "--replace").err
+        assert "'%s': its 'manifest.json' is no manifest of a pack and is left out" % source in err, err
+        assert json.loads((place.packs / "new" / "manifest.json").read_text())["facemill_pack"] == 1
+    assert (place.tmp / "foreign" / "manifest.json").read_text() == '{"foo": 1}', "the source keeps its own"
+    assert [r["verdict"] for r in place.run("models", "verify", "new").records] == ["pass"] * 3
+    place.kept("new")
+
+
+def test_words_name_the_source_and_no_folder_that_is_gone(place, make_pack):
+    good = networks(make_pack("stock"))
+    broken = [("no json", "{", ()), ("wrong field", '{"facemill_pack": 1, "models": 7}', ()),
+              ("wrong digest", json.dumps({"facemill_pack": 1, "models": [{"file": "embedder.onnx", "sha256": "0" * 64}]}), ()),
+              ("missing file", json.dumps({"facemill_pack": 1, "models": [{"file": "gone.onnx"}]}), ()),
+              ("option", None, ("--model-option", "embedder.onnx:order=blue")), ("option's file", None, ("--model-option", "x.onnx:order=bgr")),
+              ("licence url", None, ("--licence-url", "x" * 3000))]
+    for number, (kind, manifest, options) in enumerate(broken):
+        files = good + ([("manifest.json", manifest)] if manifest else [])
+        folder, archive = sources(place, files, "source%d" % number)
+        for source in (folder, archive):
+            err = place.run("models", "add", source, "--name", "new", *options, code=2 if options else 3).err
+            assert ".new-" not in err and str(place.packs) not in err, (kind, err)
+            assert "'%s'" % archive in err if source == archive else str(folder) in err or "embedder.onnx" in err, (kind, err)
+        if kind == "no json":
+            assert "'%s' entry 'manifest.json'" % archive in err, err
+    err = place.run("models", "add", make_pack("stock") / "embedder.onnx", "--name", "new", "--model-option", "x.onnx:order=bgr", code=2).err
+    assert ".new-" not in err and "embedder.onnx'" in err, err
+    place.kept()
+
+
+def test_a_licence_cannot_be_given_to_insightfaces_manifest(place, make_pack):
+    tasks = {"detection": {"file": "detector.onnx"}, "recognition": {"file": "embedder.onnx", "embedding_dimension": 512}}
+    manifest = json.dumps({"manifest_version": 2, "model_id": "v2", "license": "MODEL.LICENSE", "tasks": tasks})
+    files = networks(make_pack("stock")) + [("manifest.json", manifest), ("MODEL.LICENSE", b"terms")]
+    for source in sources(place, files, "v2"):
+        for option in (("--licence", "MIT"), ("--licence-url", "https://example.org/l")):
+            err = place.run("models", "add", source, "--name", "new", *option, code=2).err
+            assert "'%s' has insightface's manifest" % source in err and "--licence" in err, err
+    place.kept()
+    place.run("models", "add", source, "--name", "new")
+    assert (place.packs / "new" / "manifest.json").read_text() == manifest
+
+
+def test_a_licence_is_taken_whole_or_not_at_all(place, make_pack):
+    err = place.run("models", "add", make_pack("stock"), "--name", "new", "--licence", "x" * 128, code=2).err
+    assert "128 bytes" in err and "127" in err, err
+    place.kept()
+    record = place.run("models", "add", make_pack("stock"), "--name", "new", "--licence", "x" * 127).records[0]
+    assert record["licence"] == "x" * 127
+    assert json.loads((place.packs / "new" / "manifest.json").read_text())["licence"]["name"] == "x" * 127
+    ended, shown, out = on_terminal(place, ["models", "add", make_pack("stock"), "--name", "more"], "y" * 200 + "\n")
+    assert ended == 2 and "200 bytes" in shown, shown
+
+
+def test_files_that_are_no_zip_files_cannot_be_used(place, stock_zip):
+    for name, data in (("garbage.zip", b"garbage" * 99), ("zero.zip", b""), ("prefix.zip", b"#!/bin/sh\n" * 50 + stock_zip)):
+        err = place.run("models", "add", place.archive(data, name), code=3).err
+        assert "'%s' is neither a zip file" % (place.tmp / name) in err, err
+    place.kept()
+
+
+def test_a_wrong_model_option_is_said_as_it_is_written(place, make_pack):
+    err = place.run("models", "add", make_pack("stock"), "--model-option", "x", code=2).err
+    assert "FILE:KEY=VALUE" in err and "PROVIDER" not in err, err
+    assert "PROVIDER:KEY=VALUE" in place.run("detect", "--provider-option", "x", place.tmp / "a.png", code=2).err
+    place.kept()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full, which cannot be written")
+def test_an_answer_that_cannot_be_written_comes_after_the_pack(place, make_pack):
+    place.run("models", "add", make_pack("stock"), "--name", "new", "--output", "/dev/full", code=5)
+    place.kept("new")
 
 
 # ---------------------------------------------------------------- remove
@@ -297,6 +423,40 @@ def test_verify_finds_a_flipped_byte(place):
     assert place.before[file.name] in note and hashlib.sha256(data).hexdigest() in note
 
 
+def changed_manifest(place, change):
+    path = place.packs / "old" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for model in manifest["models"]:
+        if model["file"] == "embedder.onnx":
+            change(model)
+    path.write_text(json.dumps(manifest))
+
+
+def test_verify_misses_the_manifest_of_an_installed_pack(place, make_pack):
+    (place.packs / "old" / "manifest.json").unlink()
+    ran = place.run("models", "verify", "old", code=4)
+    files = {record["file"]: record for record in ran.records if "file" in record}
+    assert files["manifest.json"]["verdict"] == "FAIL" and "--replace" in files["manifest.json"]["note"]
+    assert files["embedder.onnx"]["verdict"] == "pass" and "no digest: not compared" in files["embedder.onnx"]["note"]
+    assert re.search(r"^FAIL +manifest\.json", place.run("models", "verify", "old", "--format", "table", code=4).out, flags=re.M)
+
+
+def test_verify_says_what_it_did_not_compare(place, make_pack):
+    for record in place.run("models", "verify", make_pack("stock")).records:
+        assert record["verdict"] == "pass" and ("check" in record or record["note"] == "no digest: not compared"), record
+    assert not [record for record in place.run("models", "verify", "old").records if record.get("note")]
+    changed_manifest(place, lambda model: model.pop("sha256"))
+    table = place.run("models", "verify", "old", "--format", "table").out
+    assert table.count("no digest: not compared") == 1 and re.search("^pass +embedder.onnx .*not compared$", table, flags=re.M), table
+
+
+def test_verify_compares_the_size_of_each_file(place):
+    changed_manifest(place, lambda model: model.update(bytes=model["bytes"] + 1))
+    verdicts = {record["file"]: record for record in place.run("models", "verify", "old", code=4).records if "file" in record}
+    assert verdicts["embedder.onnx"]["verdict"] == "FAIL" and "its manifest says" in verdicts["embedder.onnx"]["note"]
+    assert verdicts["detector.onnx"]["verdict"] == "pass"
+
+
 # ---------------------------------------------------------------- what add asks
 
 def test_add_asks_on_a_terminal(place, make_pack):
@@ -338,7 +498,7 @@ def test_a_full_disk_while_installing(place, make_pack, method, words):
     source = place.archive(zipped(networks(make_pack("stock")), method)) if method else make_pack("stock")
     code, said = full_disk(place, 80, ["models", "add", source, "--name", "fresh"])
     assert code == 5 and words in said and "free" in said, said
-    assert "\nfresh" not in said and ".new" not in said.split("help:")[1], said
+    assert "/packs/fresh" in said and "\nfresh" not in said and ".new" not in said, said
 
 
 def test_a_disk_full_before_the_manifest(place, make_pack):
@@ -346,4 +506,4 @@ def test_a_disk_full_before_the_manifest(place, make_pack):
     size = sum(-(-len(data) // 4096) * 4 for _, data in networks(make_pack("stock")))
     code, said = full_disk(place, size, ["models", "add", make_pack("stock"), "--name", "fresh"])
     assert code == 5 and "No space left" in said, said
-    assert "\nfresh" not in said and ".new" not in said.split("help:")[1], said
+    assert "/packs/fresh" in said and "\nfresh" not in said and ".new" not in said, said

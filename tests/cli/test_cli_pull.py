@@ -70,7 +70,8 @@ def test_a_download_shows_how_far_it_is(place, index, server):
     assert shown.count("\r\x1b[K") > len(lines), "the line is taken away when it is no longer true"
     server.faults = [("dribble", 1.5)]
     ended, shown, out = on_terminal(place, command + ["--quiet"], "")
-    assert ended == 0 and shown == "", shown
+    assert ended == 0 and shown.splitlines() == ["facemill: fresh: licence %s, https://example.org/licence; read the licence for "
+                                                 "commercial use" % LICENCE], shown
     server.faults = [("dribble", 0.6)]
     assert " of 0.1 MB" not in place.run(*command).err
     place.kept("fresh")
@@ -205,17 +206,104 @@ def test_files_of_a_known_pack_are_checked_where_the_archive_cannot_be(place, se
     server.data = zipped([("det_500m.onnx", data[0][1]), ("w600k_mbf.onnx", data[1][1])])
     ran = place.run("models", "pull", "buffalo_s", "--mirror", server.base + "/m/", "--accept-license", code=4)
     assert "det_500m.onnx" in ran.err and "5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a" in ran.err
-    assert server.seen[0]["path"] == "/m/buffalo_s.zip"
+    assert server.seen[0]["path"] == "/m/buffalo_s.zip" and "deleted" in ran.err and place.parts() == []
     place.kept()
 
 
-def test_real_networks_through_the_known_table(place, server, shared):
+def test_real_networks_through_the_known_table(place, server, shared, make_pack):
+    """An archive without a digest: each network that has one must be there. What is here of buffalo_s's recogniser was made anew from
+    copies, so that a whole buffalo_s cannot be put together; unit_packs has that with a table of its own."""
     need("curl")
-    files = [(name, open(os.path.join(shared, "models", name), "rb").read()) for name in ("det_500m.onnx",)]
-    server.data = zipped(files)
-    ran = place.run("models", "pull", "buffalo_s", "--mirror", server.base, "--accept-license")
-    assert ran.records[0]["outcome"] == "installed" and hashlib.sha256(server.data).hexdigest() in ran.err
-    place.kept("buffalo_s")
+    names = ("det_500m.onnx", "w600k_mbf.onnx")
+    real = {name: open(os.path.join(shared, "models", name), "rb").read() for name in names}
+    stock = networks(make_pack("stock"))
+    renamed = {"detector.onnx": stock[0][1], "embedder.onnx": stock[1][1]}
+
+    def pull(name, files, code):
+        server.data = zipped(files.items())
+        return place.run("models", "pull", name, "--mirror", server.base, "--accept-license", code=code)
+
+    def refused(name, files, words):
+        ran = pull(name, files, 4)
+        assert words in ran.err and "nothing was installed" in ran.err and ran.out == "" and place.parts() == [], ran.err
+        place.kept()
+
+    refused("buffalo_s", renamed, "det_500m.onnx")
+    refused("buffalo_s", {names[0]: real[names[0]]}, "w600k_mbf.onnx")
+    refused("buffalo_s", {names[1]: real[names[1]], "detector.onnx": stock[0][1]}, "det_500m.onnx")
+    refused("buffalo_s", real, "w600k_mbf.onnx")
+    refused("raccoon_s", renamed, "w600k_mbf.onnx")
+    ran = pull("raccoon_s", renamed, 4)
+    assert "no published digest of the whole, only of w600k_mbf.onnx: the rest cannot be compared" in ran.err
+    place.kept()
+
+
+def test_what_is_no_archive_does_not_stay(place, index, server):
+    for data in (b"<html>please log in</html>", b"PK\3\4" + bytes(200), b""):
+        server.data = data
+        ran = pull(place, index(sha256=None, size=None), code=None)
+        assert ran.code in (3, 4) and "what was fetched was deleted" in ran.err and place.parts() == [], ran.err
+        place.kept()
+
+
+@pytest.mark.parametrize("digest", ["published", None])
+def test_quiet_shows_what_is_accepted(place, index, server, digest):
+    ran = pull(place, index(**({} if digest else {"sha256": None})), "--quiet")
+    assert LICENCE in ran.err and "https://example.org/licence" in ran.err and server.base not in ran.err
+    assert ("no published digest" in ran.err) == (digest is None) and len(ran.err.splitlines()) == (1 if digest else 2)
+    if digest:
+        assert pull(place, index(), "--quiet").err == "", "nothing is accepted where this very pack is installed"
+
+
+@pytest.mark.parametrize("mirror", ["/m?token=1", "/m/#x", "?", "#"])
+def test_a_mirror_is_a_folder(place, server, mirror):
+    need("curl")
+    ran = place.run("models", "pull", "buffalo_l", "--mirror", server.base + mirror, "--accept-license", code=2)
+    assert "--mirror" in ran.err and "'?' or '#'" in ran.err and server.seen == []
+    place.kept()
+
+
+def test_a_server_that_knows_no_such_range(place, index, server):
+    """However often and in whatever order a server says so, the failure has words."""
+    for answers in ([416, 416], [503, 503, 503, 416]):
+        server.faults = [("cut", 40000), ("status", 404)]
+        pull(place, index(), code=3)
+        server.faults = [("status", answer) for answer in answers]
+        ran = pull(place, index(), code=3)
+        assert server.base in ran.err and str(answers[-1]) in ran.err and "--mirror" in ran.err, ran.err
+        assert server.faults == []
+        (place.packs / ".part-fresh").unlink()
+    server.faults = [("cut", 40000), ("status", 404)]
+    pull(place, index(), code=3)
+    server.faults = [("status", 416)]
+    assert "416" in pull(place, index()).err
+    place.kept("fresh")
+
+
+@pytest.mark.parametrize("name", [".part-fresh", ".part-fresh.json"])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_a_part_that_is_no_file(place, index, server, name, kind):
+    {"pipe": os.mkfifo, "folder": os.mkdir, "link": lambda path: os.symlink(place.tmp / "a.png", path)}[kind](place.packs / name)
+    before = (place.tmp / "a.png").read_bytes()
+    ran = pull(place, index(), code=5)
+    assert name in ran.err and ("regular" in ran.err or "directory" in ran.err) and server.seen == []
+    assert (place.tmp / "a.png").read_bytes() == before
+    place.kept()
+
+
+def test_a_packs_folder_that_is_a_link(place, index, server, make_pack):
+    """On another disk, say. Adding, replacing, fetching and removing work as ever."""
+    elsewhere = place.tmp / "elsewhere"
+    place.packs.rename(elsewhere)
+    place.packs.symlink_to(elsewhere)
+    assert place.run("models", "add", make_pack("stock"), "--name", "new", "--licence", LICENCE).records[0]["outcome"] == "installed"
+    ran = place.run("models", "add", make_pack("normalised"), "--name", "new", "--licence", LICENCE, "--replace")
+    assert ran.records[0]["outcome"] == "replaced"
+    assert pull(place, index()).records[0]["outcome"] == "installed"
+    assert pull(place, index(), "--replace").records[0]["outcome"] == "replaced"
+    place.run("models", "remove", "new")
+    assert place.packs.is_symlink() and place.parts() == []
+    place.check("fresh")
 
 
 def test_a_mirror_that_lies_is_found_out(place, server):

@@ -195,11 +195,65 @@ static void test_archive(void **state) {
     fm_buffer_reset(&bytes);
 }
 
+/* ---- a pack that is known by digests of its networks alone */
+
+static void check_known(struct home *place, const struct known_pack *known, const char *refused) {
+    struct install_options options = {.name = "old", .replace = true, .known = known};
+    struct install_result result;
+    fm_error error = {0};
+    fm_status status = fm_install_add(place->stock, &options, &result, &error);
+    assert_int_equal(status, refused ? FM_BAD_MODEL : FM_OK);
+    assert_int_equal(result.digest_wrong, refused != NULL);
+    assert_non_null(strstr(error.message, refused ? refused : ""));
+    assert_true(refused ? strstr(error.message, "nothing was installed") != NULL : error.message[0] == 0);
+}
+
+static void copy_in(struct home *place, const char *from, const char *to) {
+    char source[OS_PATH_SIZE], target[OS_PATH_SIZE];
+    assert_true(fm_path_join(source, sizeof source, place->stock, from));
+    assert_true(fm_path_join(target, sizeof target, place->stock, to));
+    assert_int_equal(fm_file_copy(source, target, PACK_MAX_FILE, NULL), FM_OK);
+}
+
+static void remove_from(struct home *place, const char *file) {
+    char path[OS_PATH_SIZE];
+    assert_true(fm_path_join(path, sizeof path, place->stock, file) && fm_file_remove(path));
+}
+
+static void test_networks_with_digests(void **state) {
+    struct home *place = *state;
+    char detector[65], embedder[65], path[OS_PATH_SIZE];
+    assert_true(fm_path_join(path, sizeof path, place->stock, "detector.onnx"));
+    assert_int_equal(fm_place_digest(path, detector, NULL), FM_OK);
+    assert_true(fm_path_join(path, sizeof path, place->stock, "embedder.onnx"));
+    assert_int_equal(fm_place_digest(path, embedder, NULL), FM_OK);
+    const struct known_pack both = {.name = "known",
+                                    .members = {{"detector.onnx", detector}, {"embedder.onnx", embedder}}},
+                            one = {.name = "known", .members = {{"embedder.onnx", embedder}}},
+                            wrong = {.name = "known", .members = {{"embedder.onnx", detector}}};
+    check_known(place, &both, NULL);
+    check_known(place, &one, NULL);
+    check_known(place, &wrong, "embedder.onnx");
+    copy_in(place, "detector.onnx", "a.onnx"); /* would be found before the listed one */
+    check_known(place, &both, "a.onnx");
+    check_known(place, &one, NULL); /* of a detector nothing is known */
+    remove_from(place, "a.onnx");
+    copy_in(place, "embedder.onnx", "z.onnx"); /* after it, but a manifest can turn the order round */
+    check_known(place, &both, "z.onnx");
+    check_known(place, &one, "z.onnx");
+    remove_from(place, "embedder.onnx");
+    check_known(place, &both, "embedder.onnx");
+    check_known(place, &one, "embedder.onnx");
+    const struct known_pack whole = {.name = "known", .sha256 = detector, .members = {{"embedder.onnx", embedder}}};
+    check_known(place, &whole, NULL); /* its archive was compared as a whole */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_choice),
         cmocka_unit_test_setup_teardown(test_replace_without_exchange, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(test_networks_with_digests, make_place, remove_place),
         cmocka_unit_test_setup_teardown(test_archive, make_place, remove_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

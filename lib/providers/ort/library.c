@@ -239,8 +239,8 @@ static struct ort_library *find_library(const struct registry *registry, const c
 static fm_status load(struct registry *registry, const struct ort_candidate *candidate, const char *path,
                       struct ort_library **out, fm_error *error) {
     void *handle = NULL;
-    /* The runtime's Linux builds report home (1.31.1: a device id in ~/.cache, events sent after seconds), from their own
-       start on: DisableTelemetryEvents comes too late. A user's own choice stands. */
+    /* The runtime's Linux builds report home (1.31.1: a device id in ~/.cache, events sent after seconds), from their
+       own start on: DisableTelemetryEvents comes too late. A user's own choice stands. */
     fm_environment_offer("ORT_DISABLE_TELEMETRY", "1");
     const fm_status status = fm_library_open(path, &handle, error);
     if (status != FM_OK) {
