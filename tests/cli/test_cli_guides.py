@@ -5,7 +5,7 @@ A block ```sh is run as one script, block after block of a document in one folde
 
     (none)           it must succeed
     exits: N         its last command ends with N
-    no-test: WHY     it is not run, for this reason
+    not-run: WHY     it is not run, for this reason
 
 The folder holds what the documents speak of (`make_folder`): a pack of small networks named buffalo_l, drawn pictures
 under the names photo.jpg, a.jpg, photos/, ... (PNG files in truth: names do not matter), lists. ```python blocks run
@@ -133,12 +133,12 @@ def test_every_command_block_runs_or_says_why_not(path, request):
             assert not shown, at + ": commands, but not ```sh"
         if language not in ("sh", "python") or words == "peer":
             continue
-        if words.startswith("no-test:"):
-            assert len(words) > len("no-test: ") + 5, at + ": no-test without a reason"
+        if words.startswith("not-run:"):
+            assert len(words) > len("not-run: ") + 5, at + ": not-run without a reason"
             marked += 1
             continue
         expected = re.fullmatch(r"(?:exits: (\d+))?", words)
-        assert expected, "%s: '%s' is neither nothing, nor 'exits: N', nor 'no-test: WHY'" % (at, words)
+        assert expected, "%s: '%s' is neither nothing, nor 'exits: N', nor 'not-run: WHY'" % (at, words)
         place = place or request.getfixturevalue("place")
         code, said = run_block(["sh", "-euc"] if language == "sh" else [sys.executable, "-c"], text, place)
         ran += 1
@@ -151,7 +151,7 @@ def test_every_command_block_runs_or_says_why_not(path, request):
 def test_most_of_the_guides_is_run():
     """The mark is for what cannot run, not for what is not liked."""
     commands = [words for path in DOCUMENTS for _, language, words, _ in blocks(path) if language == "sh"]
-    ran = [words for words in commands if not words.startswith("no-test:")]
+    ran = [words for words in commands if not words.startswith("not-run:")]
     assert len(ran) >= 30 and len(ran) >= len(commands) // 2, "%d of %d blocks are run" % (len(ran), len(commands))
 
 
