@@ -23,10 +23,10 @@ static void *make_nothing(void) {
 
 static void *const *get_api(uint32_t version) {
     const char *slot = getenv("STARVED_SLOT");
-    void *(*stub)(void) = make_nothing;
+    void *(*starved)(void) = make_nothing;
     memcpy(table, real->get_api(version), sizeof table);
     if (slot) {
-        memcpy(&table[atoi(slot)], &stub, sizeof stub);
+        memcpy(&table[atoi(slot)], &starved, sizeof starved);
     }
     return table;
 }
