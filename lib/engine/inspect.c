@@ -2,6 +2,7 @@
    nothing. */
 #include "base/sha256.h"
 #include "engine/engine.h"
+#include "models/builtin.h"
 #include "models/route.h"
 #include "onnx/cost.h"
 
@@ -97,7 +98,7 @@ static void describe_graph(const struct graph *graph, const struct manifest_mode
 
 /* The digest, and whether it and the size are those that the manifest has. */
 static fm_status check_bytes(const struct buffer *bytes, const struct manifest_model *said, const char *file,
-                              char sha256[65], fm_error *error) {
+                             char sha256[65], fm_error *error) {
     struct sha256 sha;
     fm_sha256_init(&sha);
     fm_sha256_add(&sha, bytes->bytes, bytes->size);
@@ -121,7 +122,7 @@ static void read_file(const struct pack_walk *walk, const struct manifest_model 
     struct buffer bytes = {0};
     struct graph *graph = NULL;
     const bool unlisted = walk->manifest && !said && !walk->alone;
-    model->status = fm_file_read(model->path, (uint64_t)2 << 30, &bytes, &words->error);
+    model->status = fm_pack_file_read(model->path, (uint64_t)2 << 30, &bytes, &words->error);
     if (model->status == FM_OK) {
         fm_error unread = {0};
         model->bytes = bytes.size;
@@ -186,7 +187,7 @@ static void visit_listed(struct pack_walk *walk) {
         const char *file = walk->manifest->models[i].file;
         if (!fm_path_join(path, sizeof path, walk->folder, file))
             continue;
-        const bool missing = fm_path_kind(path) == OS_PATH_NONE;
+        const bool missing = fm_pack_path_kind(path) == OS_PATH_NONE;
         if (missing || strchr(file, '/'))
             visit_file(walk, path, file, missing);
     }
@@ -204,7 +205,7 @@ static fm_status visit_folder(struct pack_walk *walk, fm_error *error) {
     fm_error unread = {0};
     const fm_status read = fm_manifest_read(walk->folder, &manifest, &unread);
     walk->manifest = manifest;
-    fm_status status = fm_folder_visit(walk->folder, visit_entry, walk, error);
+    fm_status status = fm_pack_folder_visit(walk->folder, visit_entry, walk, error);
     if (status == FM_OK)
         visit_listed(walk);
     if (status == FM_OK && read != FM_OK) /* the files were shown; the pack cannot be opened all the same */
@@ -237,7 +238,7 @@ fm_status fm_pack_visit(const char *pack, fm_model_visitor visitor, void *user, 
         return status;
     struct pack_walk walk = {.visitor = visitor, .user = user, .folder = path};
     walk.inner_name = folder_name(path, real, sizeof real);
-    if (fm_path_kind(path) == OS_PATH_FOLDER)
+    if (fm_pack_path_kind(path) == OS_PATH_FOLDER)
         status = visit_folder(&walk, error);
     else
         visit_alone(&walk, path);
@@ -289,4 +290,6 @@ void fm_packs_visit(fm_pack_visitor visitor, void *user) {
     visit_packs_in(root, found, "packs", "installed", visitor, user);
     found = fm_home_folder(root, sizeof root);
     visit_packs_in(root, found, ".insightface/models", "used only when named", visitor, user);
+    if (fm_builtin_find(NULL, root, sizeof root))
+        visitor(fm_builtin_pack.name, root, FM_BUILTIN_REASON, user);
 }

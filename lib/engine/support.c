@@ -1,6 +1,7 @@
 /* Support: which providers run one ONNX file. Each is tried on its own: probed, opened with the bytes the engine would
    give it, run once on a picture of zeros. Caller's thread; slow. */
 #include "engine/engine.h"
+#include "models/builtin.h"
 #include "onnx/cost.h"
 
 #include <math.h>
@@ -50,7 +51,7 @@ static fm_status read_candidate(struct candidate_file *file, const char *path, f
     fm_error unused = {0};
     const char *slash = strrchr(path, '/');
     file->name = slash ? slash + 1 : path;
-    fm_status status = fm_file_read(path, INT32_MAX, &file->bytes, error);
+    fm_status status = fm_pack_file_read(path, INT32_MAX, &file->bytes, error);
     if (status == FM_OK)
         status = fm_graph_read(file->bytes.bytes, file->bytes.size, file->name, &graph, error);
     if (status == FM_OK && fm_pack_open(path, "", NULL, &file->pack, &unused) == FM_OK)

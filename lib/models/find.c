@@ -1,10 +1,12 @@
 /* Find: where a pack is. A path is taken as it is; a name is looked up among the installed packs, then among
-   insightface's; without either, FM_PACK and the installed packs are asked. A failure says what was looked at. */
+   insightface's, last inside the library; without either, FM_PACK and the installed packs are asked before the one
+   that is built in. A failure says what was looked at. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/os.h"
 #include "base/text.h"
+#include "models/builtin.h"
 #include "models/pack.h"
 
 #define PATH_SIZE 4096
@@ -31,7 +33,7 @@ static fm_status found(const char *at, const char *why, char *path, size_t path_
 }
 
 static bool exists(const char *path) {
-    enum os_path_kind kind = fm_path_kind(path);
+    enum os_path_kind kind = fm_pack_path_kind(path);
     return kind == OS_PATH_FOLDER || kind == OS_PATH_FILE;
 }
 
@@ -62,6 +64,10 @@ static fm_status find_wanted(const char *wanted, const char *source, char *path,
             return found(at, source, path, path_size, reason, reason_size, error);
         }
         fm_text_add(&looked, ", '%s'", at);
+    }
+    if (fm_builtin_find(wanted, at, sizeof at)) {
+        fm_text_reset(&looked);
+        return found(at, source, path, path_size, reason, reason_size, error);
     }
     fm_status status =
         fm_fail(error, FM_NOT_FOUND, "there is no pack '%s' (%s named it; looked at %s); name a folder of .onnx files",
@@ -106,6 +112,9 @@ static fm_status find_installed(char *path, size_t path_size, char *reason, size
     if (packs_folder(folder, sizeof folder) && fm_path_kind(folder) == OS_PATH_FOLDER &&
         fm_folder_visit(folder, visit_installed, &first, error) == FM_OK && first.path[0] != 0) {
         return found(first.path, "installed", path, path_size, reason, reason_size, error);
+    }
+    if (fm_builtin_find(NULL, first.path, sizeof first.path)) {
+        return found(first.path, FM_BUILTIN_REASON, path, path_size, reason, reason_size, error);
     }
     return fm_fail(
         error, FM_NOT_FOUND,

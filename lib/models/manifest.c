@@ -1,5 +1,6 @@
 /* Manifest: read a pack's manifest.json, ours (docs/manifest.md) or insightface's V2, into one struct. The text is
    foreign: kinds, ranges and names are checked member by member, and what is not known is left in the tree. */
+#include "models/builtin.h"
 #include "models/manifest_members.h"
 
 #include <math.h>
@@ -372,11 +373,11 @@ fm_status fm_manifest_read(const char *folder, struct manifest **manifest, fm_er
     bool neither = false;
     fm_error own = {FM_OK, ""};
     *manifest = NULL;
-    if (!fm_path_join(path, sizeof path, folder, FM_MANIFEST_FILE) || fm_path_kind(path) != OS_PATH_FILE) {
+    if (!fm_path_join(path, sizeof path, folder, FM_MANIFEST_FILE) || fm_pack_path_kind(path) != OS_PATH_FILE) {
         return FM_OK;
     }
     snprintf(what, sizeof what, "'%s'", path);
-    fm_status status = fm_file_read(path, FM_MANIFEST_BYTES, &bytes, &own);
+    fm_status status = fm_pack_file_read(path, FM_MANIFEST_BYTES, &bytes, &own);
     if (status != FM_OK) {
         status = fm_fail(error, status == FM_OUT_OF_MEMORY ? status : FM_BAD_MODEL, "%s", own.message);
     } else {

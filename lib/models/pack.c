@@ -6,6 +6,7 @@
 
 #include "base/os.h"
 #include "base/sha256.h"
+#include "models/builtin.h"
 #include "models/route.h"
 
 #define MAX_MODEL_BYTES ((uint64_t)INT32_MAX)
@@ -42,7 +43,7 @@ struct listing {
 
 static bool has_manifest_file(const char *folder) {
     char path[OS_PATH_SIZE];
-    return fm_path_join(path, sizeof path, folder, FM_MANIFEST_FILE) && fm_path_kind(path) == OS_PATH_FILE;
+    return fm_path_join(path, sizeof path, folder, FM_MANIFEST_FILE) && fm_pack_path_kind(path) == OS_PATH_FILE;
 }
 
 /* pack->manifest, where the folder has one of a kind that is known. */
@@ -69,7 +70,7 @@ static bool list_entry(const char *name, enum os_path_kind kind, void *user) {
    inside the other (antelopev2 does): then the inner one is the pack. */
 static fm_status list_files(struct pack *pack, struct listing *listing, fm_error *error) {
     listing->nested_name = pack->name;
-    fm_status status = fm_folder_visit(pack->path, list_entry, listing, error);
+    fm_status status = fm_pack_folder_visit(pack->path, list_entry, listing, error);
     if (status == FM_OK && listing->count == 0 && listing->nested && !has_manifest_file(pack->path)) {
         char inner[sizeof pack->path];
         if (!fm_path_join(inner, sizeof inner, pack->path, pack->name)) {
@@ -77,7 +78,7 @@ static fm_status list_files(struct pack *pack, struct listing *listing, fm_error
         }
         snprintf(pack->path, sizeof pack->path, "%s", inner);
         listing->nested_name = NULL;
-        status = fm_folder_visit(pack->path, list_entry, listing, error);
+        status = fm_pack_folder_visit(pack->path, list_entry, listing, error);
     }
     if (status == FM_OK && listing->count == 0 && !has_manifest_file(pack->path)) {
         status = fm_fail(error, FM_NOT_FOUND, "pack '%s' holds no .onnx file; name the folder that does", pack->path);
@@ -132,7 +133,7 @@ static fm_status check_damage(struct model *model, fm_error *error) {
 }
 
 static fm_status read_model(struct model *model, struct graph **graph, fm_error *error) {
-    fm_status status = fm_file_read(model->path, MAX_MODEL_BYTES, &model->bytes, error);
+    fm_status status = fm_pack_file_read(model->path, MAX_MODEL_BYTES, &model->bytes, error);
     if (status == FM_OK) {
         status = check_damage(model, error);
     }
@@ -213,7 +214,7 @@ static const struct model *holder_of(const struct pack *pack, const struct manif
 static void note_unused(struct pack *pack, const struct manifest_model *said, const char *path, struct logger *logger) {
     char note[512];
     const struct model *holder = holder_of(pack, said);
-    if (fm_path_kind(path) != OS_PATH_FILE) {
+    if (fm_pack_path_kind(path) != OS_PATH_FILE) {
         add_note(pack, logger, FM_LOG_WARN, said->file, "listed in the manifest, but not there; not used anyway");
         return;
     }
@@ -236,7 +237,7 @@ static fm_status add_listed(struct pack *pack, const struct manifest_model *said
         note_unused(pack, said, path, logger);
         return FM_OK;
     }
-    if (fm_path_kind(path) == OS_PATH_NONE) {
+    if (fm_pack_path_kind(path) == OS_PATH_NONE) {
         return fm_fail(
             error, FM_BAD_MODEL,
             "pack '%s' has no file '%s', which its manifest lists; install the pack again, or take the entry "
@@ -376,7 +377,7 @@ fm_status fm_pack_open(const char *path, const char *reason, struct logger *logg
     if (status != FM_OK) {
         goto cleanup;
     }
-    switch (fm_path_kind(pack->path)) {
+    switch (fm_pack_path_kind(pack->path)) {
     case OS_PATH_FOLDER:
         status = add_folder(pack, logger, error);
         break;

@@ -71,8 +71,8 @@ struct pack {
     bool damaged;                  /* one of them could not be read at all */
 };
 
-/* Where a pack is: `wanted` as a path or a name (data folder's packs, then ~/.insightface/models/NAME), or NULL:
-   FM_PACK, an installed one. `source` is who named it, for `reason`. */
+/* Where a pack is: `wanted` as a path or a name (data folder's packs, then ~/.insightface/models/NAME, then the one
+   inside the library), or NULL: FM_PACK, an installed one, the one inside. `source` is who named it, for `reason`. */
 FM_MUST_USE fm_status fm_pack_find(const char *wanted, const char *source, char *path, size_t path_size, char *reason,
                                    size_t reason_size, fm_error *error);
 /* Open: what the manifest lists, in its order, with its digests checked; without one, files in name order. The first of
