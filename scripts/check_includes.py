@@ -30,8 +30,8 @@ TABLE = {
     "apps": BASE | {"service"},
 }
 
-# Foreign header, or the beginning of its path: the one folder that may include it. A foreign error code becomes an
-# fm_status there and its types do not travel.
+# Foreign header, or the beginning of its path: the one folder that may include it (or those, with spaces between). A
+# foreign error code becomes an fm_status there and its types do not travel.
 FOREIGN = {
     "jpeglib.h": "lib/image",
     "jerror.h": "lib/image",
@@ -41,7 +41,8 @@ FOREIGN = {
     "protobuf-c/": "lib/onnx",
     "jansson.h": "lib/base",
     "zip.h": "service/packs",
-    "curl/": "service/packs",
+    "curl/": "service/packs service/client service/http",
+    "microhttpd.h": "service/http",
     "onnx.pb-c.h": "lib/onnx",  # generated from the schema; it includes protobuf-c
 }
 # The compiler's own headers for one family of CPUs: where the siblings of reference functions live.
@@ -138,8 +139,9 @@ def check_foreign(folder, source, target):
         return None
     for beginning, home in FOREIGN.items():
         if target == beginning or (beginning.endswith("/") and target.startswith(beginning)):
-            return None if folder == home or source.name.startswith(home + "/") else (
-                f"<{target}> may be included from {home} only; call what that folder offers instead")
+            homes = home.split()
+            return None if folder in homes or source.name.startswith(tuple(one + "/" for one in homes)) else (
+                f"<{target}> may be included from {' and '.join(homes)} only; call what that folder offers instead")
     if target in INTRINSICS:
         return None if folder in INTRINSIC_FOLDERS else (
             f"<{target}> may be included from {' and '.join(sorted(INTRINSIC_FOLDERS))} only; add a kernel")

@@ -26,7 +26,7 @@ def cmocka_results(text):
 def skip_reason(text, name):
     """The line a test printed just before it skipped itself, if it printed one."""
     before = re.search(r"^(?!\[)(.+)\n\[\s+SKIPPED\s+\] %s" % re.escape(name), text, re.MULTILINE)
-    return before.group(1).strip() if before else ""
+    return re.sub(r"^skipped: ", "", before.group(1).strip()) if before else ""
 
 
 def pytest_results(text):
@@ -41,6 +41,12 @@ def pytest_results(text):
     for number, why in skips:
         results += [("pytest", "skipped", why)] * number
     return results + [("pytest", "skipped", "")] * (counts.get("skipped", 0) - sum(number for number, _ in skips))
+
+
+def skip_words(output, skipped):
+    """Why a whole program skipped itself: its last line, else what the report says."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return re.sub(r"^skipped: ", "", lines[-1]) if lines else skipped.get("message") or ""
 
 
 def case_results(case):
@@ -59,7 +65,7 @@ def case_results(case):
     if inside and (kind != "failed" or any(k == "failed" for _, k, _ in inside)):
         return [("%s/%s" % (title, name), single, note) for name, single, note in inside]
     if not singles:
-        return [(title, kind, (skipped.get("message") or "") if skipped is not None else "")]
+        return [(title, kind, skip_words(output, skipped) if skipped is not None else "")]
     results = [("%s/%s" % (title, name), single, skip_reason(output, name)) for name, single in singles.items()]
     if kind == "failed" and "failed" not in singles.values():  # died, leaked or timed out outside a single test
         results.append((title, "failed", "the program failed"))

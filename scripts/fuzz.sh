@@ -8,7 +8,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- onnx image config manifest zip
+[ $# -gt 0 ] || set -- onnx image config manifest multipart reply request_json zip
 build=$root/build-fuzz
 
 export ASAN_OPTIONS="allocator_may_return_null=1:strict_string_checks=1"
@@ -37,14 +37,14 @@ done
 wait
 
 failed=0
-printf '%-8s %12s %10s %10s %8s %9s\n' fuzzer executions per-second coverage corpus findings
+printf '%-12s %12s %10s %10s %8s %9s\n' fuzzer executions per-second coverage corpus findings
 for name; do
     log=$build/fuzz_$name.log
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     coverage=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
     corpus=$(find "$build/corpus/$name" -type f | wc -l)
     findings=$(find "$build/findings/$name" -type f | wc -l)
-    printf '%-8s %12s %10s %10s %8s %9s\n' "$name" "${executions:-?}" \
+    printf '%-12s %12s %10s %10s %8s %9s\n' "$name" "${executions:-?}" \
         "$((${executions:-0} / (seconds > 0 ? seconds : 1)))" "${coverage:-?}" "$corpus" "$findings"
     if [ "$findings" -gt 0 ] || [ -z "$executions" ]; then
         failed=1

@@ -1,6 +1,7 @@
 #!/bin/sh
 # run.sh [--pack DIR|NAME] [pictures...]: set up, build, and find the faces in pictures; without pictures, in pictures
-# that the project draws itself. Anything after the pack goes to `facemill analyze` as it is.
+# that the project draws itself. Without a pack the installed one is used, else the one inside the program. Anything
+# after the pack goes to `facemill analyze` as it is.
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
@@ -31,14 +32,16 @@ fi
 
 [ -z "$pack" ] || set -- --pack "$pack" "$@"
 
+facemill=$root/build/apps/facemill/facemill
 status=0
-"$root/build/apps/facemill/facemill" analyze "$@" || status=$?
-if [ "$status" -eq 3 ] && [ -z "$pack${FM_PACK:-}" ]; then
+"$facemill" analyze "$@" || status=$?
+# Only a build that was told to have no pack inside (FM_BUILTIN_PACK=OFF) gets here without one.
+if [ "$status" -eq 3 ] && [ -z "$pack${FM_PACK:-}" ] && ! "$facemill" models list --format jsonl 2>/dev/null | grep -q '"pack":'; then
     cat >&2 <<'WORDS'
 
-run: facemill needs a pack: a folder with the networks as ONNX files, one that detects faces (SCRFD, such as
-     det_10g.onnx or det_500m.onnx) and one that embeds them (ArcFace, such as w600k_r50.onnx or w600k_mbf.onnx).
-     An untouched insightface folder such as buffalo_l or buffalo_s works. Name it:
+run: this build has no pack inside and none is installed: facemill needs a folder with the networks as ONNX files, one
+     that detects faces (SCRFD, such as det_10g.onnx or det_500m.onnx) and one that embeds them (ArcFace, such as
+     w600k_r50.onnx or w600k_mbf.onnx). An untouched insightface folder such as buffalo_l or buffalo_s works. Name it:
 
          sh scripts/run.sh --pack /path/to/buffalo_l [pictures...]
 

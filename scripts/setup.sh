@@ -9,10 +9,10 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 build_packages="gcc libc6-dev cmake ninja-build pkg-config python3 python3-pip
  libprotobuf-c-dev protobuf-c-compiler libjpeg62-turbo-dev libspng-dev libwebp-dev libheif-dev
- libjansson-dev libzip-dev libcurl4-openssl-dev"
+ libjansson-dev libzip-dev libcurl4-openssl-dev libmicrohttpd-dev"
 test_packages="g++ libcmocka-dev binutils clang libclang-rt-14-dev llvm locales util-linux
  gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user python3-numpy python3-pytest
- python3-jsonschema groff-base zsh fish"
+ python3-jsonschema python3-requests groff-base zsh fish openssl curl chromium chromium-driver"
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 3; }

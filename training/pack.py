@@ -9,6 +9,18 @@ import shutil
 from training import data, faces
 
 LICENCE = "made by the facemill project from public-domain and MIT networks; pictures: research sets"
+# What its users should know (docs/manifest.md): of the pack, of the detector, of the recogniser.
+ABOUT = [
+    "Made by the facemill project for trying it, for tests and for light work; training/README.md says how.",
+    "From networks in the public domain (dlib) or under the MIT licence (YuNet, RetinaFace), and from pictures of research"
+    " sets (LFW, UTKFace, FFHQ, Face Mask Detection), of which none is in these files.",
+    "Its measured accuracy is in docs/accuracy.md; docs/packs.md says which pack to take for more."]
+ABOUT_DETECTOR = [
+    "Trained on scenes and composed pictures; boxes from YuNet and from people, landmarks from RetinaFace.",
+    "Weak in crowds and where faces are tiny."]
+ABOUT_RECOGNISER = [
+    "dlib's ResNet v1 with factorised convolutions, taught to give dlib's vectors.",
+    "Weak where faces are tiny, blurred or turned away."]
 
 
 def entry(path, **more):
@@ -30,12 +42,12 @@ def main():
         match = json.load(file)["cosine"]
     models = [
         entry(detector, task="detection", family="scrfd", pixels={"order": "rgb", "mean": 127.5, "std": 128},
-              thresholds={"score": options.score, "nms": 0.4}),
+              thresholds={"score": options.score, "nms": 0.4}, about=ABOUT_DETECTOR),
         entry(recogniser, task="recognition", family="arcface", pixels={"order": "rgb", "mean": 0, "std": 1},
               crop={"side": faces.CHIP_SIDE, "points": faces.CHIP_POINTS.tolist()}, thresholds={"match": match},
-              metric="cosine", normalised=False)]
+              metric="cosine", normalised=False, about=ABOUT_RECOGNISER)]
     manifest = {"facemill_pack": 1, "name": options.name, "version": options.version, "licence": {"name": LICENCE},
-                "models": models}
+                "about": ABOUT, "models": models}
     os.makedirs(options.folder, exist_ok=True)
     for path in (detector, recogniser):
         shutil.copy(path, options.folder)

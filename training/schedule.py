@@ -13,7 +13,11 @@ class Clock:
     """Counts the seconds of training itself, over all starts; `share` is how much of the budget they are."""
 
     def __init__(self, minutes, spent=0.0):
-        self.budget, self.spent, self.last = minutes * 60, spent, time.perf_counter()
+        self.start, self.budget, self.spent, self.last = 0.0, minutes * 60, spent, time.perf_counter()
+
+    def begin(self, minutes):
+        """A further budget, behind the one that is used up."""
+        self.start, self.budget = self.start + self.budget, minutes * 60
 
     def tick(self):
         now = time.perf_counter()
@@ -25,7 +29,7 @@ class Clock:
 
     @property
     def share(self):
-        return min(1.0, self.spent / self.budget)
+        return min(1.0, max(0.0, self.spent - self.start) / self.budget)
 
 
 def set_rate(optimiser, rate, share, step, warm_steps, floor):

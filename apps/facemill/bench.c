@@ -195,6 +195,8 @@ static bool measure(struct program *program, const struct config *config, const 
                                : fm_fail(&row->error, FM_OUT_OF_MEMORY, "out of memory for %zu results", inputs->count);
     row->open_s = (double)(fm_clock_ns() - start_ns) * 1e-9;
     if (!status)
+        fm_tell_builtin(program, engine);
+    if (!status)
         status = measurement_open(&m, inputs->count, passes, &row->error);
     for (size_t i = 0; i < warmup + passes && !status && !atomic_load(&program->interrupted); i++)
         status = run_pass(engine, inputs, results, i < warmup ? NULL : &m, row);

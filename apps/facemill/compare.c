@@ -113,7 +113,10 @@ int fm_command_compare(struct program *program) {
         goto cleanup;
     }
     fm_input inputs[2] = {fm_input_file(paths[0]), fm_input_file(paths[1])};
-    if (fm_output_open(&output, config, &error) || fm_analyze_batch(engine, inputs, 2, NULL, results, &error))
+    if (fm_output_open(&output, config, &error))
+        goto cleanup;
+    fm_tell_builtin(program, engine);
+    if (fm_analyze_batch(engine, inputs, 2, NULL, results, &error))
         goto cleanup;
     const fm_face *faces[2];
     for (int i = 0; i < 2; i++)

@@ -78,16 +78,17 @@ static void add_face(struct text *text, const fm_face *face, size_t index, const
         add_text(text, options->crops[index]);
 }
 
-void fm_csv_result(struct text *text, const char *path, const fm_result *result, const struct record_options *options) {
-    size_t count = fm_result_face_count(result);
+void fm_csv_found(struct text *text, const char *path, const struct found *found,
+                  const struct record_options *options) {
+    size_t count = found->count;
     for (size_t i = 0; i < count || i == 0; i++) {
         add_text(text, path);
-        fm_text_add(text, ",%d,%d,", fm_result_width(result), fm_result_height(result));
+        fm_text_add(text, ",%d,%d,", found->width, found->height);
         if (i < count)
             fm_text_add(text, "%zu", i + 1);
         fm_text_add(text, ",%zu", count);
         if (i < count)
-            add_face(text, fm_result_face(result, i), i, options);
+            add_face(text, found->face(found->owner, i), i, options);
         else
             add_empty(text, FACE_COLUMNS);
         fm_text_add(text, ",,\r\n");

@@ -5,8 +5,8 @@
 #include "record.h"
 
 void fm_csv_header(struct text *text);
-/* A good result: a line per face, or one line without a face. */
-void fm_csv_result(struct text *text, const char *path, const fm_result *result, const struct record_options *options);
+/* A line per face, or one line without a face. */
+void fm_csv_found(struct text *text, const char *path, const struct found *found, const struct record_options *options);
 void fm_csv_error(struct text *text, const char *path, fm_status status, const char *message);
 
 #endif

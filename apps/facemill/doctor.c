@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const verdict_words[] = {"info", "good", "missing", "skipped", "bad"};
-static const char *const verdict_signs[] = {"    ", "ok  ", "--  ", "skip", "BAD "};
+static const char *const verdict_words[] = {"info", "good", "note", "missing", "skipped", "bad"};
+static const char *const verdict_signs[] = {"    ", "ok  ", "note", "--  ", "skip", "BAD "};
 
 void fm_doctor_section(struct doctor *doctor, const char *title) {
     doctor->section = title;
@@ -77,18 +77,31 @@ static fm_status add_providers(struct doctor *doctor, fm_error *error) {
     return status;
 }
 
+struct pack_walk {
+    struct doctor *doctor;
+    bool chosen; /* one that is used without being named came before the built-in one */
+};
+
 static void add_pack(const char *name, const char *path, const char *reason, void *user) {
-    fm_doctor_add(user, VERDICT_INFO, "pack", name, NULL, "%s (%s)", path, reason);
+    struct pack_walk *walk = user;
+    const bool builtin = strcmp(reason, PACK_BUILTIN_REASON) == 0;
+    if (builtin && !walk->chosen)
+        fm_doctor_add(walk->doctor, VERDICT_NOTE, "pack", name, "facemill models pull " PACK_STRONGER,
+                      "%s (%s): used where none is named; small, for trying things", path, reason);
+    else
+        fm_doctor_add(walk->doctor, VERDICT_INFO, "pack", name, NULL, "%s (%s)", path, reason);
+    walk->chosen = walk->chosen || strcmp(reason, "installed") == 0;
 }
 
 static void add_packs(struct doctor *doctor) {
     char source[64];
     const char *named = fm_config_text(&doctor->program->config, OPT_PACK);
+    struct pack_walk walk = {doctor, named != NULL};
     fm_doctor_section(doctor, "packs");
     if (named)
         fm_doctor_add(doctor, VERDICT_INFO, "pack", named, NULL, "named by %s",
                       fm_config_source(&doctor->program->config, OPT_PACK, source));
-    fm_packs_visit(add_pack, doctor);
+    fm_packs_visit(add_pack, &walk);
 }
 
 /* The last finding: what all of it means. */

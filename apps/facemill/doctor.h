@@ -5,7 +5,8 @@
 #include "output.h"
 #include "program.h"
 
-enum verdict { VERDICT_INFO, VERDICT_GOOD, VERDICT_MISSING, VERDICT_SKIPPED, VERDICT_BAD };
+/* NOTE: works, and there is something better. */
+enum verdict { VERDICT_INFO, VERDICT_GOOD, VERDICT_NOTE, VERDICT_MISSING, VERDICT_SKIPPED, VERDICT_BAD };
 
 struct doctor {
     struct program *program;

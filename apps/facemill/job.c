@@ -4,6 +4,7 @@
 #include "job.h"
 
 #include "base/os_program.h"
+#include "finder.h"
 #include "progress.h"
 #include "sources.h"
 #include "summary.h"
@@ -19,7 +20,7 @@ struct job;
 struct slot {
     struct job *job;
     struct text path;
-    fm_result *result; /* NULL when the input never reached the engine */
+    struct answer answer; /* empty when the input never reached the engine or a worker */
     fm_error error;
     bool done; /* under job->mutex, like what it guards */
 };
@@ -28,11 +29,10 @@ struct job {
     struct program *program;
     const struct job_kind *kind;
     struct sources sources;
-    fm_engine *engine;
+    struct finder finder;
     struct output output;
     struct progress progress;
     struct buffer standard_input; /* an image: read once a run at most */
-    fm_call_options call;
     struct slot *slots;
     size_t capacity;
     struct os_mutex mutex;
@@ -45,7 +45,7 @@ struct job {
     bool warned;       /* of a face without embedding */
 };
 
-/* ---- the engine's threads */
+/* ---- the engine's threads, or the client's */
 
 static void slot_done(struct slot *slot) {
     struct job *job = slot->job;
@@ -58,7 +58,13 @@ static void slot_done(struct slot *slot) {
 
 static void on_result(fm_result *result, void *user) {
     struct slot *slot = user;
-    slot->result = result;
+    slot->answer.result = result;
+    slot_done(slot);
+}
+
+static void on_reply(fm_reply *reply, void *user) {
+    struct slot *slot = user;
+    slot->answer.reply = reply;
     slot_done(slot);
 }
 
@@ -71,7 +77,7 @@ static struct slot *slot_take(struct job *job, const char *path) {
     bool stop = job->failed || atomic_load(&job->program->interrupted);
     struct slot *slot = stop ? NULL : &job->slots[job->tail % job->capacity];
     if (slot) {
-        slot->result = NULL;
+        slot->answer = (struct answer){NULL, NULL};
         slot->error = (fm_error){0};
         slot->done = false;
         fm_text_clear(&slot->path);
@@ -86,7 +92,7 @@ static void slot_submit(struct slot *slot, const fm_input *input) {
     struct job *job = slot->job;
     if (slot->path.failed)
         fm_fail(&slot->error, FM_OUT_OF_MEMORY, "out of memory for an input's name");
-    else if (fm_submit(job->engine, input, &job->call, on_result, slot, NULL, &slot->error) == FM_OK)
+    else if (fm_finder_submit(&job->finder, input, on_result, on_reply, slot, &slot->error) == FM_OK)
         return;
     slot_done(slot);
 }
@@ -175,22 +181,22 @@ static struct slot *next_done(struct job *job) {
 }
 
 /* The index of a face that has no embedding though one was asked for; -1. */
-static int face_without_embedding(const fm_result *result) {
-    for (size_t i = 0; i < fm_result_face_count(result); i++) {
-        if (!fm_result_face(result, i)->embedding)
+static int face_without_embedding(const struct found *found) {
+    for (size_t i = 0; i < found->count; i++) {
+        if (!found->face(found->owner, i)->embedding)
             return (int)i;
     }
     return -1;
 }
 
-static void warn_of_missing_embedding(struct job *job, const char *path, const fm_result *result) {
+static void warn_of_missing_embedding(struct job *job, const char *path, const struct found *found) {
     char message[4400];
     const char *words;
-    int index = job->warned || !job->warns ? -1 : face_without_embedding(result);
+    int index = job->warned || !job->warns ? -1 : face_without_embedding(found);
     if (index < 0)
         return;
     job->warned = true;
-    (void)fm_face_unaligned(fm_result_face(result, (size_t)index), &words);
+    (void)fm_face_unaligned(found->face(found->owner, (size_t)index), &words);
     snprintf(message, sizeof message, "%s: face %d has no embedding: %s; others like it are not reported", path,
              index + 1, words);
     fm_progress_log(FM_LOG_WARN, "embedding", message, &job->progress);
@@ -200,7 +206,7 @@ static void warn_of_missing_embedding(struct job *job, const char *path, const f
 static fm_status finish_slot(struct job *job, const char *path, const struct slot *slot, struct record_options *record,
                              fm_error *error) {
     const struct job_kind *kind = job->kind;
-    fm_status status = kind->finish ? kind->finish(path, slot->result, record, kind->user, error) : FM_OK;
+    fm_status status = kind->finish ? kind->finish(path, slot->answer.result, record, kind->user, error) : FM_OK;
     if (status == FM_IO || status == FM_OUT_OF_MEMORY) {
         fm_fail(&job->error, status, "%s", error->message);
         fm_mutex_lock(&job->mutex);
@@ -213,8 +219,10 @@ static fm_status finish_slot(struct job *job, const char *path, const struct slo
 static void write_record(struct job *job, struct slot *slot) {
     struct record_options record = job->kind->record;
     const char *path = fm_text_chars(&slot->path);
-    fm_status status = slot->result ? fm_result_status(slot->result) : slot->error.status;
-    const char *words = slot->result ? fm_result_message(slot->result) : slot->error.message;
+    bool answered = slot->answer.result || slot->answer.reply;
+    const char *words = slot->error.message;
+    fm_status status = answered ? fm_answer_status(&slot->answer, &words) : slot->error.status;
+    struct found found = {0};
     fm_error error = {0};
     if (!status) {
         status = finish_slot(job, path, slot, &record, &error);
@@ -222,23 +230,24 @@ static void write_record(struct job *job, struct slot *slot) {
     }
     if (job->failed) /* written by this thread alone */
         return;
-    if (fm_engine_embedding_size(job->engine) == 0)
-        record.embedded = false;
     if (status) {
         fm_record_error(&job->output, path, status, words);
     } else {
-        fm_record_result(&job->output, path, slot->result, &record);
+        found = fm_answer_found(&slot->answer);
+        record.embedded = record.embedded && fm_finder_embeds(&job->finder, &slot->answer);
+        fm_record_found(&job->output, path, &found, &record);
         if (record.embedded)
-            warn_of_missing_embedding(job, path, slot->result);
+            warn_of_missing_embedding(job, path, &found);
     }
-    fm_progress_add(&job->progress, status ? 0 : fm_result_face_count(slot->result), status != FM_OK);
+    if (answered)
+        fm_finder_count(&job->finder, &slot->answer);
+    fm_progress_add(&job->progress, found.count, status != FM_OK);
 }
 
 static void write_slot(struct job *job, struct slot *slot) {
     if (!job->failed)
         write_record(job, slot);
-    fm_result_free(slot->result);
-    slot->result = NULL;
+    fm_answer_free(&slot->answer);
 }
 
 static void writer_run(void *argument) {
@@ -313,13 +322,15 @@ static fm_status job_open(struct job *job, fm_error *error) {
     }
     for (size_t i = 0; i < job->capacity; i++)
         job->slots[i].job = job;
-    job->call = (fm_call_options){.struct_size = sizeof job->call,
-                                  .compute = job->kind->compute,
-                                  .deadline_ms = (uint32_t)fm_config_integer(config, OPT_DEADLINE),
-                                  .keep_pixels = job->kind->keep_pixels};
-    status = fm_engine_open(&settings.options, &job->engine, error);
+    fm_call_options call = {.struct_size = sizeof call,
+                            .compute = job->kind->compute,
+                            .deadline_ms = (uint32_t)fm_config_integer(config, OPT_DEADLINE),
+                            .keep_pixels = job->kind->keep_pixels};
+    status = fm_finder_open(&job->finder, config, &settings.options, &call, error);
     if (!status)
         status = fm_output_open(&job->output, config, error);
+    if (!status && job->finder.engine)
+        fm_tell_builtin(job->program, job->finder.engine);
 cleanup:
     fm_program_settings_reset(&settings);
     return status;
@@ -352,11 +363,17 @@ static int job_conclude(struct job *job, uint64_t start_ns) {
     struct summary summary = {.images = job->progress.images,
                               .faces = job->progress.faces,
                               .errors = job->progress.errors,
-                              .interrupted = interrupted};
+                              .interrupted = interrupted,
+                              .has_workers = job->finder.client != NULL,
+                              .sources = job->finder.sources,
+                              .source_count = job->finder.source_count};
+    const fm_engine *engine = fm_finder_engine(&job->finder);
+    if (engine)
+        fm_tell_builtin(job->program, engine);
     (void)!fm_output_close(&job->output, complete, &job->error); /* its words are in job->error */
     summary.seconds = (double)(fm_clock_ns() - start_ns) * 1e-9;
     if (summary_file)
-        (void)!fm_summary_write(&summary, job->engine, summary_file, &job->error);
+        (void)!fm_summary_write(&summary, engine, summary_file, &job->error);
     if (job->error.status) {
         fm_complain(config, &job->error);
         return EXIT_INTERNAL;
@@ -364,14 +381,14 @@ static int job_conclude(struct job *job, uint64_t start_ns) {
     if (interrupted && job->output.renames)
         fprintf(stderr, "facemill: the records so far are in '%s'\n", job->output.part);
     if (!fm_config_flag(config, OPT_QUIET) && !job->output.reader_gone)
-        fm_summary_print(&summary, job->engine, fm_config_text(config, OPT_PROVIDER) != NULL);
+        fm_summary_print(&summary, engine, fm_config_text(config, OPT_PROVIDER) != NULL);
     if (interrupted)
         return 128 + interrupted;
     return summary.errors ? EXIT_INPUTS : EXIT_DONE;
 }
 
 static void job_reset(struct job *job) {
-    fm_engine_close(job->engine);
+    fm_finder_close(&job->finder);
     for (size_t i = 0; job->slots && i < job->capacity; i++)
         fm_text_reset(&job->slots[i].path);
     fm_free(job->slots);

@@ -32,7 +32,9 @@ static const struct command commands[] = {
       "   \"embedding\":[raw],\"embedding_norm\"}]}\n"
       "  {\"path\",\"error\":{\"code\",\"message\",\"help\"}}\n"
       "The last line on standard error names the pack, why it was chosen, and the provider of each model.\n",
+      "  facemill analyze photo.jpg\n"
       "  facemill analyze --pack buffalo_l photos/ --recursive > faces.jsonl\n"
+      "  facemill analyze --worker http://10.0.0.5:8001 photos/ > faces.jsonl\n"
       "  facemill analyze --provider ort:cuda,ort:cpu --output faces.jsonl --summary summary.json --from-file "
       "list.txt\n"
       "  curl -s URL | facemill analyze --embedding base64 -\n"},
@@ -54,19 +56,18 @@ static const struct command commands[] = {
       "  facemill crop --dir crops photos/\n"
       "  facemill crop --dir crops --size 224 --max-faces 1 portrait.jpg\n"},
      fm_command_crop},
-    {{"models", ON_MODELS,
-      "list | show [PACK|FILE] | verify [PACK|FILE] | add PATH | pull NAME | remove NAME",
+    {{"models", ON_MODELS, "list | show [PACK|FILE] | verify [PACK|FILE] | add PATH | pull NAME | remove NAME",
       "List packs, look into one, check one, install or remove one",
       "list    packs that can be used by name, and known ones that can be fetched: size, licence, whether installed\n"
-      "show    the files of a pack: task, input, outputs, operators, multiply-adds, memory, SHA-256, licence, and\n"
-      "        which providers run them; of one FILE also why others do not\n"
+      "show    the files of a pack: task, input, outputs, operators, multiply-adds, memory, SHA-256, licence, what\n"
+      "        its makers say of it, and which providers run them; of one FILE also why others do not\n"
       "verify  read every file, compare it with the manifest, open the pack on its providers and run each model on a\n"
       "        known input; 4 when a check fails\n"
       "add     install the .onnx file, folder or zip file PATH as a pack: copied, looked at, given a manifest\n"
       "pull    fetch a known pack and install it. Its licence is shown, with --quiet too, and must be accepted\n"
       "        first: asked on a terminal, --accept-license elsewhere. A download that was cut goes on where it\n"
       "        ended; 4 when a digest is wrong\n"
-      "remove  remove an installed pack\n\n"
+      "remove  remove an installed pack (the one that is built in stays)\n\n"
       "add and pull install a pack whole or not at all; one of the same name stays as it is, or with --replace\n"
       "until the new one is complete. Nothing is ever fetched by another action.\n",
       "  facemill models list\n"
@@ -107,6 +108,18 @@ static const struct command commands[] = {
       "  facemill validate ort:cpu ort:openvino --pack buffalo_l --images photos/\n"
       "  facemill validate pack=./fp32 pack=./int8 --provider ort:cpu --images photos/ --draw out/ --format jsonl\n"},
      fm_command_validate},
+    {{"serve", ON_SERVE, "", "Serve faces over HTTP: many clients, one engine, common batches",
+      "POST /detect and /detect-batch (the GPU worker's interface), /v1 (our own; GET /openapi.json), /extract and\n"
+      "/predict (as InsightFace-REST and immich have them), GET / /healthz /readyz /metrics. docs/serve.md has the\n"
+      "routes.\n\n"
+      "The first line on standard output comes when requests are taken: JSON in a pipe, words on a terminal.\n"
+      "SIGTERM, Ctrl-C: nothing new is taken, what was accepted is answered within --grace, exit 0. SIGHUP: config\n"
+      "file, tokens and certificate are read again, and another pack takes over; what fails leaves its old one.\n"
+      "SIGUSR1, SIGUSR2: log more, log less.\n",
+      "  facemill serve --pack buffalo_l\n"
+      "  facemill serve --listen 0.0.0.0:8001 --token-file tokens --access-log json\n"
+      "  facemill serve --listen unix:/run/facemill.sock --idle-unload 600\n"},
+     fm_command_serve},
     {{"completion", ON_COMPLETION, "bash | zsh | fish", "Print the completion of a shell",
       "Made from the table of options. An installation puts them where the shells look; without one:\n",
       "  facemill completion bash > ~/.local/share/bash-completion/completions/facemill\n"
@@ -131,7 +144,7 @@ static const char exit_codes[] =
     "  4  a check failed (validate, models verify, doctor)\n"
     "  5  the job could not go on: output cannot be written (full disk), out of memory, a defect of facemill\n"
     "  130, 143  interrupted: images in flight are finished and written first; a second Ctrl-C stops at once\n"
-    "A reader that closes the pipe ends the job quietly.\n";
+    "A reader that closes the pipe ends the job quietly. 'facemill serve' that was told to stop ends with 0.\n";
 
 const struct command_text *fm_command_text(size_t index) {
     return index < COMMAND_COUNT ? &commands[index].text : NULL;
@@ -207,7 +220,7 @@ static void on_signal(int number, void *user) {
 }
 
 static int run_command(const struct command *command, int argc, char **argv) {
-    struct program program = {.self = argv[0]};
+    struct program program = {.self = argv[0], .argument_count = argc - 2, .arguments = argv + 2};
     struct text text = {0};
     fm_error error = {0};
     int code;

@@ -20,9 +20,14 @@ static void list_pack(const char *name, const char *path, const char *reason, vo
     fm_output_end_line(output);
 }
 
+struct pack_count {
+    int builtin, others;
+};
+
 static void count_pack(const char *name, const char *path, const char *reason, void *user) {
-    (void)name, (void)path, (void)reason;
-    ++*(int *)user;
+    struct pack_count *count = user;
+    (void)name, (void)path;
+    ++*(strcmp(reason, PACK_BUILTIN_REASON) == 0 ? &count->builtin : &count->others);
 }
 
 static void list_known(struct output *output, const struct known_pack *known) {
@@ -57,7 +62,7 @@ static void list_known(struct output *output, const struct known_pack *known) {
 
 static fm_status models_list(struct program *program, struct output *output, bool *failed, fm_error *error) {
     struct known_index index = {0};
-    int count = 0;
+    struct pack_count count = {0, 0};
     (void)failed;
     fm_status status = fm_models_index(&program->config, &index, error);
     if (status)
@@ -65,7 +70,8 @@ static fm_status models_list(struct program *program, struct output *output, boo
     fm_packs_visit(list_pack, output);
     fm_packs_visit(count_pack, &count);
     if (output->table)
-        fm_text_add(&output->text, "%sKnown packs, for 'facemill models pull NAME':\n", count ? "\n" : "");
+        fm_text_add(&output->text, "%sKnown packs, for 'facemill models pull NAME':\n",
+                    count.builtin + count.others ? "\n" : "");
     for (size_t i = 0; i < index.count; i++)
         list_known(output, &index.packs[i]);
     for (size_t i = 0; fm_known_row(i); i++) {
@@ -73,15 +79,33 @@ static fm_status models_list(struct program *program, struct output *output, boo
             list_known(output, fm_known_row(i));
     }
     fm_known_reset(&index);
-    if (count == 0 && !fm_config_flag(&program->config, OPT_QUIET))
-        fputs("facemill: no pack is installed; 'facemill models pull NAME' fetches a known one, 'facemill models add' "
-              "takes "
-              "files that are here, --pack names a folder\n",
-              stderr);
+    if (count.others == 0 && !fm_config_flag(&program->config, OPT_QUIET))
+        fprintf(
+            stderr,
+            "facemill: no pack is installed%s; 'facemill models pull NAME' fetches a known one, 'facemill models add' "
+            "takes files that are here, --pack names a folder\n",
+            count.builtin ? " beside the built-in one" : "");
     return FM_OK;
 }
 
 /* ---- shared by the actions */
+
+struct builtin_search {
+    const char *wanted;
+    bool found;
+};
+
+static void match_builtin(const char *name, const char *path, const char *reason, void *user) {
+    struct builtin_search *search = user;
+    search->found = search->found || (strcmp(reason, PACK_BUILTIN_REASON) == 0 &&
+                                      (strcmp(name, search->wanted) == 0 || strcmp(path, search->wanted) == 0));
+}
+
+bool fm_models_is_builtin(const char *name) {
+    struct builtin_search search = {name, false};
+    fm_packs_visit(match_builtin, &search);
+    return search.found;
+}
 
 /* The second argument, or --pack. */
 static const char *wanted_pack(const struct config *config) {

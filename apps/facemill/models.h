@@ -21,6 +21,9 @@ fm_status fm_models_settings(struct engine_settings *settings, const struct conf
 fm_status fm_models_visit(const struct config *config, fm_model_visitor visitor, struct visit *visit, char *path,
                           size_t path_size, fm_error *error);
 
+/* Is `name` that of the pack inside the library, or its path? */
+bool fm_models_is_builtin(const char *name);
+
 /* Talk of the actions that install: notes and questions on standard error, and a line that shows how far a download is.
  */
 struct talk {
@@ -33,6 +36,8 @@ struct talk {
 void fm_talk_init(struct talk *talk, struct program *program);
 /* A line of standard input as the answer to `question`; false at its end and when interrupted. */
 bool fm_talk_ask(struct talk *talk, const char *question, char *answer, size_t size);
+/* After an installation: a note where the pack inside the library has the same name. */
+void fm_talk_shadow(struct talk *talk, const char *name);
 /* For install_options.progress; `user` is the struct talk. */
 void fm_talk_progress(uint64_t done, uint64_t total, void *user);
 void fm_talk_hide(struct talk *talk);

@@ -93,6 +93,10 @@ fm_status fm_models_add(struct program *program, struct output *output, bool *fa
                        "models --help'");
     const char *source = config->arguments[1];
     fm_talk_init(&talk, program);
+    if (fm_path_kind(source) == OS_PATH_NONE && fm_models_is_builtin(source))
+        return fm_fail(error, FM_UNSUPPORTED,
+                       "pack '%s' is part of the program and needs no installing: --pack %s takes it as it is", source,
+                       source);
     if (fm_path_kind(source) == OS_PATH_NONE)
         return fm_fail(error, FM_NOT_FOUND, "there is no file or folder '%s'; check the path", source);
     ask(&talk, source, &answers);
@@ -117,6 +121,8 @@ fm_status fm_models_add(struct program *program, struct output *output, bool *fa
                 "out what it allows",
                 answers.name);
     if (status == FM_OK)
+        fm_talk_shadow(&talk, answers.name);
+    if (status == FM_OK)
         fm_models_report(output, answers.name, result.replaced ? "replaced" : "installed", &result,
                          answers.licence[0]  ? answers.licence
                          : result.licence[0] ? result.licence
@@ -135,8 +141,19 @@ fm_status fm_models_remove(struct program *program, struct output *output, bool 
                        "models remove takes the name of an installed pack; 'facemill models "
                        "list' shows them");
     fm_talk_init(&talk, program);
-    fm_status status = fm_install_remove(config->arguments[1], &talk.notes, &program->interrupted, &result, error);
-    if (status == FM_OK)
-        fm_models_report(output, config->arguments[1], "removed", &result, NULL);
+    const char *name = config->arguments[1];
+    fm_error why = {0};
+    fm_status status = fm_pack_name_is_good(name) || !fm_models_is_builtin(name)
+                           ? fm_install_remove(name, &talk.notes, &program->interrupted, &result, &why)
+                           : FM_NOT_FOUND;
+    if (status == FM_NOT_FOUND && fm_models_is_builtin(name))
+        status = fm_fail(error, FM_UNSUPPORTED,
+                         "pack '%s' is part of the program and cannot be removed; a pack that is named or installed is "
+                         "used instead of it",
+                         name);
+    else if (status != FM_OK)
+        status = fm_fail(error, status, "%s", why.message);
+    else
+        fm_models_report(output, name, "removed", &result, NULL);
     return status;
 }

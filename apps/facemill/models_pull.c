@@ -101,6 +101,8 @@ static fm_status pull(struct talk *talk, const struct known_pack *known, struct 
     *failed = status != FM_OK && result.digest_wrong;
     if (status == FM_OK && result.already)
         fm_note(&talk->notes, "'%s' is already installed, digest equal", known->name);
+    else if (status == FM_OK)
+        fm_talk_shadow(talk, known->name);
     if (status == FM_OK)
         fm_models_report(output, known->name,
                          result.already    ? "already installed"

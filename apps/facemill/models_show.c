@@ -1,5 +1,6 @@
 /* facemill models show: what the files of a pack are, what running one takes, and which providers run it. */
 #include "models.h"
+#include "record.h"
 
 #include "base/os.h"
 
@@ -10,7 +11,8 @@
 struct show {
     struct visit visit; /* first: fm_models_visit hands its address to show_file */
     const fm_engine_options *options;
-    bool whole_pack; /* of providers, only those that are there */
+    bool whole_pack;   /* of providers, only those that are there */
+    struct text about; /* the pack's, for the table: each of its files has it */
 };
 
 /* ---- providers */
@@ -55,6 +57,23 @@ static void show_providers(const struct show *show, const fm_model_file *model) 
     } else if (error.status) {
         fm_text_add(&output->text, "  providers     not tried: %s\n", error.message);
     }
+}
+
+/* ---- what its maker wants to be known */
+
+static void table_about(struct text *text, const char *const *about) {
+    for (; *about; about++) {
+        fm_text_add(text, "  about         ");
+        fm_text_add_visible(text, *about);
+        fm_text_add(text, "\n");
+    }
+}
+
+static void json_about(struct json *json, const char *key, const char *const *about) {
+    fm_json_array_open(json, key);
+    for (; *about; about++)
+        fm_json_string(json, NULL, *about);
+    fm_json_array_close(json);
 }
 
 /* ---- one file */
@@ -106,6 +125,7 @@ static void table_file(struct text *text, const fm_model_file *model) {
     table_digest(text, model);
     if (model->licence[0])
         fm_text_add(text, "  licence       %s\n", model->licence);
+    table_about(text, model->about);
     if (model->note[0])
         fm_text_add(text, "  note          %s\n", model->note);
 }
@@ -133,6 +153,8 @@ static void json_file(struct json *json, const fm_model_file *model) {
     fm_json_string(json, "sha256", model->sha256);
     fm_json_string(json, "expected_sha256", model->expected_sha256);
     fm_json_string(json, "licence", model->licence);
+    json_about(json, "about", model->about);
+    json_about(json, "pack_about", model->pack_about);
     fm_json_string(json, "note", model->note);
 }
 
@@ -143,6 +165,8 @@ static void show_file(const fm_model_file *model, void *user) {
     show->visit.bad += model->status != FM_OK;
     show->visit.useful += model->task[0] != 0;
     if (output->table) {
+        if (!fm_text_chars(&show->about)[0])
+            table_about(&show->about, model->pack_about);
         table_file(&output->text, model);
         show_providers(show, model);
         return;
@@ -154,6 +178,14 @@ static void show_file(const fm_model_file *model, void *user) {
     fm_output_end_line(output);
 }
 
+/* A file on the disk, or one of the pack inside the library, "builtin:NAME/FILE". */
+static bool names_file(const char *wanted) {
+    static const char builtin[] = "builtin:";
+    const bool inside = strncmp(wanted, builtin, sizeof builtin - 1) == 0;
+    const char *slash = strchr(wanted, '/');
+    return fm_path_kind(wanted) == OS_PATH_FILE || (inside && slash && slash[1]);
+}
+
 fm_status fm_models_show(struct program *program, struct output *output, bool *failed, fm_error *error) {
     (void)failed; /* shows; `verify` judges */
     const struct config *config = &program->config;
@@ -163,12 +195,12 @@ fm_status fm_models_show(struct program *program, struct output *output, bool *f
     if (status)
         return status;
     const char *wanted = config->argument_count > 1 ? config->arguments[1] : settings.options.pack;
-    struct show show = {.visit = {.output = output},
-                        .options = &settings.options,
-                        .whole_pack = !wanted || fm_path_kind(wanted) != OS_PATH_FILE};
+    struct show show = {
+        .visit = {.output = output}, .options = &settings.options, .whole_pack = !wanted || !names_file(wanted)};
     status = fm_models_visit(config, show_file, &show.visit, path, sizeof path, error);
     if (!status && output->table && show.whole_pack)
-        fm_text_add(&output->text, "%d files in %s\n", show.visit.files, path);
+        fm_text_add(&output->text, "%d files in %s\n%s", show.visit.files, path, fm_text_chars(&show.about));
+    fm_text_reset(&show.about);
     fm_program_settings_reset(&settings);
     return status;
 }

@@ -75,6 +75,12 @@ void fm_talk_hide(struct talk *talk) {
     talk->drawn = false;
 }
 
+void fm_talk_shadow(struct talk *talk, const char *name) {
+    if (fm_models_is_builtin(name))
+        fm_note(&talk->notes, "'%s' names the installed pack from now on; the one that is built in is 'builtin:%s'",
+                name, name);
+}
+
 void fm_models_report(struct output *output, const char *name, const char *outcome, const struct install_result *result,
                       const char *licence) {
     if (output->table) {

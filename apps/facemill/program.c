@@ -85,7 +85,7 @@ int fm_complain_usage(const struct config *config, const char *format, ...) {
     return EXIT_USAGE;
 }
 
-static fm_log_level log_level(const struct config *config) {
+fm_log_level fm_program_log_level(const struct config *config) {
     static const char *const words[] = {"debug", "info", "warn", "error", "off"};
     if (fm_config_flag(config, OPT_QUIET) && !fm_config_given(config, OPT_LOG_LEVEL))
         return FM_LOG_ERROR;
@@ -163,7 +163,7 @@ fm_status fm_program_settings(struct engine_settings *settings, const struct con
         .min_face = (float)fm_config_number(config, OPT_MIN_FACE),
         .limits = &settings->limits,
         .queue_depth = (int)fm_config_integer(config, OPT_QUEUE_DEPTH),
-        .log_level = log_level(config),
+        .log_level = fm_program_log_level(config),
         .cpu_mask = fm_config_text(config, OPT_CPU_MASK),
     };
     if (config->values[OPT_ORT_LIBRARY].source == SOURCE_ENVIRONMENT)
@@ -187,6 +187,18 @@ fm_status fm_program_open(const struct config *config, fm_engine **engine, fm_er
         status = fm_engine_open(&settings.options, engine, error);
     fm_program_settings_reset(&settings);
     return status;
+}
+
+void fm_tell_builtin(struct program *program, const fm_engine *engine) {
+    fm_pack_info pack = fm_engine_pack(engine);
+    if (program->told_builtin || strcmp(pack.reason, PACK_BUILTIN_REASON) != 0 ||
+        fm_config_flag(&program->config, OPT_QUIET))
+        return;
+    program->told_builtin = true;
+    fprintf(stderr,
+            "facemill: pack '%s' is built in and small, for trying things; a stronger one, once you accept its licence "
+            "(non-commercial research): facemill models pull " PACK_STRONGER "\n",
+            pack.name);
 }
 
 const char *fm_base_name(const char *path) {

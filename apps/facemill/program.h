@@ -18,8 +18,11 @@ enum exit_code {
 
 struct program {
     struct config config;
-    const char *self;       /* argv[0] */
+    const char *self; /* argv[0] */
+    char **arguments; /* what follows the command's name, as typed: serve reads it again */
+    int argument_count;
     atomic_int interrupted; /* number of the signal that asked for the end; 0 */
+    bool told_builtin;      /* fm_tell_builtin has spoken */
 };
 
 /* Sub-commands: one file each. They return an exit code. */
@@ -33,6 +36,7 @@ int fm_command_doctor(struct program *program);
 int fm_command_manual(struct program *program);
 int fm_command_models(struct program *program);
 int fm_command_providers(struct program *program);
+int fm_command_serve(struct program *program);
 int fm_command_validate(struct program *program);
 int fm_command_version(struct program *program);
 
@@ -71,7 +75,13 @@ FM_MUST_USE fm_status fm_program_settings(struct engine_settings *settings, cons
 void fm_program_settings_reset(struct engine_settings *settings);
 /* Settings and open in one. */
 FM_MUST_USE fm_status fm_program_open(const struct config *config, fm_engine **engine, fm_error *error);
+/* When nobody named a pack and the one inside the library was taken: a line on standard error, once a run, that says so
+   and how to get a stronger one. Not with --quiet. */
+#define PACK_BUILTIN_REASON "built-in" /* fm_pack_info.reason, and that of fm_packs_visit */
+#define PACK_STRONGER "buffalo_l"      /* of service/packs/known.c: a whole pack whose archive has a published digest */
+void fm_tell_builtin(struct program *program, const fm_engine *engine);
 fm_limits fm_program_limits(const struct config *config);
+fm_log_level fm_program_log_level(const struct config *config);
 
 /* "det_500m" of "det_500m.onnx"; `out` of `size`. */
 void fm_model_stem(const char *file, char *out, size_t size);

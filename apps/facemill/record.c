@@ -121,17 +121,16 @@ void fm_record_header(struct output *output) {
                     "box x1 y1 x2 y2", "norm");
 }
 
-static void add_rows(struct output *output, const char *path, const fm_result *result,
+static void add_rows(struct output *output, const char *path, const struct found *found,
                      const struct record_options *options) {
-    size_t count = fm_result_face_count(result);
     struct text *text = &output->text;
-    for (size_t i = 0; i < count || i == 0; i++) {
-        const fm_face *face = fm_result_face(result, i);
+    for (size_t i = 0; i < found->count || i == 0; i++) {
+        const fm_face *face = found->face(found->owner, i);
         start_row(output, i ? "" : path);
         if (i)
             fm_text_add(text, "%9s ", "");
         else
-            fm_text_add(text, "%4dx%-4d ", fm_result_width(result), fm_result_height(result));
+            fm_text_add(text, "%4dx%-4d ", found->width, found->height);
         if (!face) {
             fm_text_add(text, "%4s\n", "none");
             break;
@@ -148,28 +147,33 @@ static void add_rows(struct output *output, const char *path, const fm_result *r
     }
 }
 
-void fm_record_result(struct output *output, const char *path, const fm_result *result,
-                      const struct record_options *options) {
+static const fm_face *result_face(const void *owner, size_t index) {
+    return fm_result_face(owner, index);
+}
+
+struct found fm_found_in(const fm_result *result) {
+    return (struct found){fm_result_width(result), fm_result_height(result), fm_result_face_count(result), result_face,
+                          result};
+}
+
+void fm_record_found(struct output *output, const char *path, const struct found *found,
+                     const struct record_options *options) {
     struct json *json = &output->json;
-    if (fm_result_status(result)) {
-        fm_record_error(output, path, fm_result_status(result), fm_result_message(result));
-        return;
-    }
     if (output->table) {
-        add_rows(output, path, result, options);
+        add_rows(output, path, found, options);
         return;
     }
     if (output->csv) {
-        fm_csv_result(&output->text, path, result, options);
+        fm_csv_found(&output->text, path, found, options);
         return;
     }
     fm_json_object_open(json, NULL);
     fm_json_string(json, "path", path);
-    fm_json_integer(json, "width", fm_result_width(result));
-    fm_json_integer(json, "height", fm_result_height(result));
+    fm_json_integer(json, "width", found->width);
+    fm_json_integer(json, "height", found->height);
     fm_json_array_open(json, "faces");
-    for (size_t i = 0; i < fm_result_face_count(result); i++)
-        add_face(json, fm_result_face(result, i), i, options);
+    for (size_t i = 0; i < found->count; i++)
+        add_face(json, found->face(found->owner, i), i, options);
     fm_json_array_close(json);
     fm_json_object_close(json);
     fm_output_end_line(output);

@@ -11,10 +11,18 @@ struct record_options {
     bool embedded;            /* embeddings were computed: a face without one says so, the others have a norm */
     const char *const *crops; /* crop: the file of each face; NULL */
 };
+/* The faces of one image, whoever found them. */
+struct found {
+    int width, height;
+    size_t count;
+    const fm_face *(*face)(const void *owner, size_t index);
+    const void *owner;
+};
+struct found fm_found_in(const fm_result *result);
+
 void fm_record_header(struct output *output);
-/* A good or failed result. */
-void fm_record_result(struct output *output, const char *path, const fm_result *result,
-                      const struct record_options *options);
+void fm_record_found(struct output *output, const char *path, const struct found *found,
+                     const struct record_options *options);
 void fm_record_error(struct output *output, const char *path, fm_status status, const char *message);
 /* `string` as a table shows it: control characters, which would speak to the terminal, become \xNN. */
 void fm_text_add_visible(struct text *text, const char *string);

@@ -115,7 +115,8 @@ static void side_describe(struct side *side, const fm_engine *engine) {
 /* ---- running one side */
 
 /* Side A's faces of the picture, cut out one after the other. A face that cannot be aligned is the picture's error. */
-static fm_status cut_crops(const struct side *side, struct picture *picture, uint8_t *crops, fm_error *error) {
+static fm_status cut_crops(const struct side *side, const fm_engine *engine, struct picture *picture, uint8_t *crops,
+                           fm_error *error) {
     size_t crop_bytes = (size_t)side->crop_size * (size_t)side->crop_size * 3;
     fm_limits limits = fm_program_limits(&side->config);
     fm_input input = fm_input_file(picture->path);
@@ -128,7 +129,7 @@ static fm_status cut_crops(const struct side *side, struct picture *picture, uin
         const fm_face *face = fm_result_face(picture->results[0], i);
         const char *words;
         fm_error why = {0};
-        status = fm_crop_aligned(&pixels, face->landmarks, side->crop_size, crops + i * crop_bytes, &why);
+        status = fm_engine_crop(engine, &pixels, face->landmarks, crops + i * crop_bytes, &why);
         if (status == FM_INVALID_ARGUMENT) { /* the size is the engine's: it is the landmarks */
             status = FM_OK;
             fm_status unaligned = fm_face_unaligned(face, &words);
@@ -154,7 +155,7 @@ static fm_status embed_crops(struct validation *v, int number, fm_engine *engine
     picture->crops[number] = fm_alloc_array(count, side->embedding_size * sizeof(float));
     if (!picture->crops[number] || !fm_buffer_resize(crops, count * crop_bytes))
         return fm_fail(&v->error, FM_OUT_OF_MEMORY, "out of memory for %zu crops of '%s'", count, picture->path);
-    fm_status status = cut_crops(side, picture, crops->bytes, &v->error);
+    fm_status status = cut_crops(side, engine, picture, crops->bytes, &v->error);
     if (!status && !picture->error.status)
         status = fm_embed_crops(engine, crops->bytes, count, picture->crops[number], &v->error);
     return status;
@@ -167,6 +168,7 @@ static fm_status side_run(struct validation *v, int number) {
     fm_status status = fm_program_open(&side->config, &engine, &v->error);
     if (status)
         return status;
+    fm_tell_builtin(v->program, engine);
     side->crop_size = fm_engine_crop_size(engine);
     side->embedding_size = (size_t)fm_engine_embedding_size(engine);
     for (size_t first = 0; first < v->count && !status; first += CHUNK) {

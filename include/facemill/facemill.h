@@ -151,6 +151,10 @@ typedef enum fm_file_format { FM_FILE_PNG = 0, FM_FILE_JPEG = 1 } fm_file_format
 /* Write `pixels` (host, u8) to `path`; by file name when `format` is negative (.png, else JPEG of quality 92).
    The file appears whole or not at all. Errors: FM_IO, FM_UNSUPPORTED (encoder not in this build). */
 FM_API FM_MUST_USE fm_status fm_image_write(const fm_pixels *pixels, const char *path, int format, fm_error *error);
+/* The same in memory: `take` receives the file's bytes once, before the function returns; they live for that call. */
+typedef void (*fm_bytes_visitor)(const void *bytes, size_t size, void *user);
+FM_API FM_MUST_USE fm_status fm_image_encode(const fm_pixels *pixels, fm_file_format format, fm_bytes_visitor take,
+                                             void *user, fm_error *error);
 
 /* ------------------------------------------------------------------ engine */
 
@@ -201,7 +205,9 @@ typedef struct fm_provider_option {
 /* Strings are copied by fm_engine_open. */
 typedef struct fm_engine_options {
     size_t struct_size;
-    const char *pack;        /* folder or name; NULL: FM_PACK, else an installed pack (the config is the program's) */
+    const char *pack;        /* folder or name (installed, insightface's, built in: "builtin:NAME" is always that one);
+                                NULL: FM_PACK, else an installed pack, else the one built into the library, if any
+                                (the config is the program's) */
     const char *pack_source; /* words for the summary on who named the pack ("--pack", "config"); NULL: "caller" */
     const char *providers;   /* "ort:cuda,ort:cpu"; NULL or "": auto */
     fm_policy policy;
@@ -224,6 +230,8 @@ typedef struct fm_engine_options {
     fm_log_callback log; /* NULL: standard error */
     void *log_user;
     const char *cpu_mask; /* highest level of our own kernels: scalar, avx2, avx512, neon; NULL: FM_CPU_MASK */
+    uint32_t max_wait_us; /* how long the oldest image of a batch that is not full may wait for company, although the
+                             model is free to run; 0: not at all; at most 10 s. No answer depends on it */
 } fm_engine_options;
 
 /* Open the pack and its models on providers that the policy allows. *engine is the caller's, closed by
@@ -249,6 +257,12 @@ typedef struct fm_call_options {
     uint32_t compute;
     uint32_t deadline_ms; /* from submission; 0: none */
     bool keep_pixels;     /* keep the decoded image in the result (fm_result_pixels) */
+    /* Whether anybody still wants the answer: asked on one of the engine's threads before the image is read, before it
+       takes a place in a batch of the detector, when that batch is closed, and before its faces take places in one of
+       the recogniser. false: the call ends with FM_CANCELLED and is not computed; not asked again after that. Must not
+       wait, nor call the engine. NULL: always wanted. */
+    bool (*wanted)(void *user);
+    void *wanted_user;
 } fm_call_options;
 
 /* Analyze one image and wait. *result is the caller's (fm_result_free), also when the image failed: then the
@@ -363,10 +377,13 @@ typedef struct fm_stats {
     uint32_t queue_capacity;
     /* Runs by batch size 1, 2, 3-4, 5-8, 9-16, 17-32, 33-64, 65-128, more. */
     uint64_t detect_batches[FM_BATCH_BUCKETS], embed_batches[FM_BATCH_BUCKETS];
-    double stage_ms[FM_STAGES]; /* sums: queue, read, decode, letterbox, detect, postprocess, align, embed */
-    uint64_t memory_bytes;      /* held by our own pools and tensors, now */
-    uint64_t memory_peak_bytes; /* of the process, as the operating system counts it */
-    uint64_t oom_retries;       /* batches halved after a provider ran out of memory */
+    double stage_ms[FM_STAGES];         /* sums: queue, read, decode, letterbox, detect, postprocess, align, embed */
+    uint64_t memory_bytes;              /* held by our own pools and tensors, now */
+    uint64_t memory_peak_bytes;         /* of the process, as the operating system counts it */
+    uint64_t oom_retries;               /* batches halved after a provider ran out of memory */
+    uint64_t cancelled;                 /* calls that ended with FM_CANCELLED: by fm_cancel, or not wanted any more */
+    uint64_t expired;                   /* calls that ended with FM_DEADLINE */
+    uint64_t detect_items, embed_items; /* images and faces in all of those runs */
 } fm_stats;
 /* Name of stage_ms[i]; NULL out of range. */
 FM_API const char *fm_stage_name(size_t stage);
@@ -384,6 +401,11 @@ FM_API float fm_similarity(const float *a, const float *b, size_t size);
    Errors: FM_INVALID_ARGUMENT, FM_UNSUPPORTED (CUDA pixels). */
 FM_API FM_MUST_USE fm_status fm_crop_aligned(const fm_pixels *pixels, const float landmarks[5][2], int size,
                                              uint8_t *rgb, fm_error *error);
+
+/* The same as the engine's own recogniser takes its faces: the pack's template, fm_engine_crop_size squared x 3 bytes.
+   Any thread. Errors: those of fm_crop_aligned; FM_UNSUPPORTED when the pack has no recogniser. */
+FM_API FM_MUST_USE fm_status fm_engine_crop(const fm_engine *engine, const fm_pixels *pixels,
+                                            const float landmarks[5][2], uint8_t *rgb, fm_error *error);
 
 /* Embed `count` aligned crops, 112 x 112 x 3 RGB bytes each (the side the pack says; fm_engine_crop_size). Writes
    count * fm_engine_embedding_size floats to `embeddings`. Waits; any thread but the engine's own.
@@ -434,6 +456,9 @@ typedef struct fm_model_file {
     uint64_t macs;               /* multiply-adds of one image of that shape; 0 when `cost_note` says why not */
     uint64_t weight_bytes, activation_bytes; /* of the weights; of the largest set of tensors alive at once */
     const char *cost_note;                   /* operators whose shapes could not be followed; "" when all were */
+    /* What whoever made the file, and the pack it is in, wants users to know, as the manifest has it: texts, NULL
+       behind the last. */
+    const char *const *about, *const *pack_about;
 } fm_model_file;
 typedef void (*fm_model_visitor)(const fm_model_file *model, void *user);
 /* Visit the ONNX files of a pack (folder or name as in fm_engine_options.pack) or one .onnx file; then those that the
@@ -476,7 +501,8 @@ typedef struct fm_pack_draft {
 FM_API FM_MUST_USE fm_status fm_pack_describe(const char *folder, const fm_pack_draft *draft, fm_error *error);
 
 /* Visit the packs that can be found without being named by a path: FM_PACK, installed ones, ~/.insightface/models
-   (those are used only when named). */
+   (those are used only when named), last the one that is built into the library: its path is "builtin:NAME", its reason
+   "built-in". An installed pack of the same name comes before it. */
 FM_API void fm_packs_visit(fm_pack_visitor visitor, void *user);
 
 #ifdef __cplusplus

@@ -31,7 +31,9 @@ typedef struct fm_client_options {
     const char *token;        /* bearer token; NULL: none */
     const char *certificates; /* PEM file of authorities to trust; NULL: the system's */
     fm_worker_policy policy;
-    const fm_engine_options *local; /* of the local engine, opened when it is first needed; NULL: the defaults */
+    const fm_engine_options *local; /* of the local engine, opened when it is first needed; NULL: the defaults. Its
+                                       det_sizes, det_threshold, max_faces, min_face and face_metric are asked of
+                                       workers too */
     uint32_t connect_ms;            /* 2,000 */
     uint32_t timeout_ms;            /* of one request; 30,000 */
     int retries;                    /* per picture, with back-off from 100 ms, doubled and jittered; 2; -1: none */
@@ -41,11 +43,13 @@ typedef struct fm_client_options {
     fm_log_level log_level;
     fm_log_callback log; /* NULL: standard error */
     void *log_user;
+    uint32_t deadline_ms; /* per picture, from its acceptance; later is FM_DEADLINE; 0: none */
 } fm_client_options;
 
 /* *client is the caller's (fm_client_close). No worker is asked yet. FM_INVALID_ARGUMENT (URL), FM_UNSUPPORTED (no
    libcurl). */
 FM_API FM_MUST_USE fm_status fm_client_open(const fm_client_options *options, fm_client **client, fm_error *error);
+/* Waits until every accepted picture has had its callback. Not from a callback. */
 FM_API void fm_client_close(fm_client *client);
 
 /* What came back: the faces as the engine has them, and who found them. */
@@ -69,6 +73,8 @@ typedef void (*fm_reply_callback)(fm_reply *reply, void *user);
 FM_API FM_MUST_USE fm_status fm_client_submit(fm_client *client, const fm_input *input, fm_reply_callback callback,
                                               void *user, fm_error *error);
 FM_API void fm_client_drain(fm_client *client); /* wait until every accepted picture has had its callback */
+/* The local engine, to ask what it is; NULL while it was not needed. Any thread; lives as long as the client. */
+FM_API const fm_engine *fm_client_engine(fm_client *client);
 
 #ifdef __cplusplus
 }

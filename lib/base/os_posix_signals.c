@@ -30,6 +30,18 @@ static void *watch_run(void *argument) {
     return NULL;
 }
 
+/* Block `signals` for the whole process and start the thread that takes them; that thread itself takes no others, so
+   that signals of another watch are left to that one. */
+static bool start_watching(const sigset_t *signals, pthread_t *thread, void *(*run)(void *), void *argument) {
+    sigset_t all, before;
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_BLOCK, signals, NULL) != 0 || pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
+        return false;
+    bool started = pthread_create(thread, NULL, run, argument) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
 bool fm_signals_watch(void (*on_signal)(int number, void *user), void *user) {
     struct watch *watch = fm_alloc(sizeof *watch);
     pthread_t thread;
@@ -41,8 +53,43 @@ bool fm_signals_watch(void (*on_signal)(int number, void *user), void *user) {
     sigemptyset(&watch->signals);
     sigaddset(&watch->signals, SIGINT);
     sigaddset(&watch->signals, SIGTERM);
-    if (pthread_sigmask(SIG_BLOCK, &watch->signals, NULL) != 0 ||
-        pthread_create(&thread, NULL, watch_run, watch) != 0) {
+    if (!start_watching(&watch->signals, &thread, watch_run, watch)) {
+        fm_free(watch);
+        return false;
+    }
+    pthread_detach(thread);
+    return true;
+}
+
+struct request_watch {
+    sigset_t signals;
+    void (*on_request)(enum os_request request, void *user);
+    void *user;
+};
+
+static void *request_watch_run(void *argument) {
+    struct request_watch *watch = argument;
+    int number = 0;
+    while (sigwait(&watch->signals, &number) == 0)
+        watch->on_request(number == SIGHUP    ? OS_REQUEST_RELOAD
+                          : number == SIGUSR1 ? OS_REQUEST_LOUDER
+                                              : OS_REQUEST_QUIETER,
+                          watch->user);
+    fm_free(watch);
+    return NULL;
+}
+
+bool fm_requests_watch(void (*on_request)(enum os_request request, void *user), void *user) {
+    struct request_watch *watch = fm_alloc(sizeof *watch);
+    pthread_t thread;
+    if (!watch)
+        return false;
+    *watch = (struct request_watch){.on_request = on_request, .user = user};
+    sigemptyset(&watch->signals);
+    sigaddset(&watch->signals, SIGHUP);
+    sigaddset(&watch->signals, SIGUSR1);
+    sigaddset(&watch->signals, SIGUSR2);
+    if (!start_watching(&watch->signals, &thread, request_watch_run, watch)) {
         fm_free(watch);
         return false;
     }

@@ -16,6 +16,19 @@ void fm_standard_streams_guard(void);
    of a signal. Call before the first thread is started; once per process; lasts until it ends. */
 FM_MUST_USE bool fm_signals_watch(void (*on_signal)(int number, void *user), void *user);
 
+/* Watch for what a service is told while it runs: read your configuration again (SIGHUP), say more (SIGUSR1), say less
+   (SIGUSR2); one call at a time, on a thread of its own. Call before other threads are started; once per process. */
+enum os_request { OS_REQUEST_RELOAD, OS_REQUEST_LOUDER, OS_REQUEST_QUIETER };
+FM_MUST_USE bool fm_requests_watch(void (*on_request)(enum os_request request, void *user), void *user);
+
+/* Tell the service manager (NOTIFY_SOCKET, sd_notify's protocol): "READY=1", lines of KEY=VALUE. Nothing happens where
+   there is none. */
+void fm_manager_tell(const char *state);
+/* How often it wants "WATCHDOG=1" from this process (WATCHDOG_USEC), at most half of the time that it waits; 0: never.
+ */
+uint64_t fm_manager_watchdog_ns(void);
+unsigned fm_process_number(void);
+
 /* Read what is there of a descriptor (0: standard input), at most `size` bytes, waiting for the first of them until
  *interrupted is not 0. *got is 0 at the end and when interrupted. FM_IO: words are the system's alone. */
 FM_MUST_USE fm_status fm_input_read(int descriptor, const atomic_int *interrupted, void *bytes, size_t size,

@@ -1,10 +1,12 @@
 /* Batcher: one network's open batches and the lanes that run them. Callers take slots and write into them; a lane takes
-   the oldest full batch, else the oldest one, closes it, waits for the slots that are still being written, runs it and
-   hands every slot its answer. A lane never waits for more company: on a busy machine company comes by itself while all
-   lanes run. */
+   the oldest full batch, else the oldest one, closes it, waits for the slots that are still being written, drops those
+   that nobody wants any more, runs it and hands every slot its answer. A lane does not wait for more company: on a busy
+   machine company comes by itself while all lanes run. Where max_wait_ns says so, a free lane leaves a batch that is
+   not full until it is that old, or until its place is needed. */
 #include "engine/engine.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* ---- shape of a batch */
 
@@ -69,8 +71,12 @@ fm_status fm_network_acquire(struct network *network, int width, int height, str
     fm_status status = FM_OK;
     fm_mutex_lock(&network->mutex);
     struct batch *batch = NULL;
-    while (network->trimming || (!(batch = open_batch(network, width, height)) && !network->free))
+    while (network->trimming || (!(batch = open_batch(network, width, height)) && !network->free)) {
+        network->waiting++;
+        fm_cond_signal(&network->work); /* no batch is left waiting for company now */
         fm_cond_wait(&network->space, &network->mutex);
+        network->waiting--;
+    }
     if (!batch) {
         batch = free_batch(network, width, height);
         if (batch_shape(network, batch, width, height)) {
@@ -94,10 +100,23 @@ fm_status fm_network_acquire(struct network *network, int width, int height, str
     return status;
 }
 
+static bool is_open(const struct network *network, const struct batch *batch) {
+    const struct batch *open = network->open;
+    while (open && open != batch)
+        open = open->next;
+    return open != NULL;
+}
+
+/* A lane is woken only when the batch may have become one to run. */
 void fm_network_commit(struct network *network, struct batch *batch) {
     fm_mutex_lock(&network->mutex);
     batch->filled++;
-    fm_cond_broadcast(&network->work);
+    if (!is_open(network, batch)) {
+        if (batch->filled == batch->taken)
+            fm_cond_broadcast(&network->written);
+    } else if (batch->filled == 1 || batch->filled == batch->capacity) {
+        fm_cond_signal(&network->work);
+    }
     fm_mutex_unlock(&network->mutex);
 }
 
@@ -110,14 +129,27 @@ static int histogram_bucket(int batch) {
     return bucket;
 }
 
-/* The batch to run next: every one here has a slot taken; only those with a written slot are worth a lane's time. */
-static struct batch *next_batch(const struct network *network) {
+/* Is nobody to be waited for? */
+static bool batch_due(const struct network *network, const struct batch *batch, uint64_t now) {
+    return batch->taken == batch->capacity || network->waiting > 0 || network->trimming || network->closing ||
+           now >= batch->opened_ns + network->max_wait_ns;
+}
+
+/* The batch to run next: every one here has a slot taken; only those with a written slot are worth a lane's time. NULL:
+   none; *wake_ns is when one will be due, 0 when there is no such one. */
+static struct batch *next_batch(const struct network *network, uint64_t *wake_ns) {
+    const uint64_t now = network->open && network->max_wait_ns ? fm_clock_ns() : UINT64_MAX;
     struct batch *oldest = NULL;
+    *wake_ns = 0;
     for (struct batch *batch = network->open; batch; batch = batch->next) {
         if (batch->filled == batch->capacity)
             return batch;
-        if (!oldest && batch->filled > 0)
+        if (batch->filled == 0 || oldest)
+            continue;
+        if (batch_due(network, batch, now))
             oldest = batch;
+        else if (*wake_ns == 0) /* older ones come first */
+            *wake_ns = batch->opened_ns + network->max_wait_ns;
     }
     return oldest;
 }
@@ -129,6 +161,30 @@ static void answer_slots(struct network *network, struct batch *batch, int first
         const struct slot_answer answer = {network, outputs, output_count, count, i, run_ms, status, error};
         struct batch_slot *slot = &batch->slots[first + i];
         slot->owner->deliver(slot->owner, slot->index, &answer);
+    }
+}
+
+/* Slots that nobody wants any more are answered now; the last ones take their places, so that what is run has none. */
+static void drop_slots(struct network *network, struct batch *batch) {
+    static const fm_error words = {FM_CANCELLED, "dropped before its batch ran"};
+    struct tensor image = batch->input;
+    size_t size = 0;
+    image.dims[0] = 1;
+    if (!fm_tensor_size(&image, &size))
+        return;
+    uint8_t *bytes = batch->input.bytes;
+    for (int i = 0; i < batch->taken;) {
+        const struct batch_slot slot = batch->slots[i];
+        if (!slot.owner->alive || slot.owner->alive(slot.owner)) {
+            i++;
+            continue;
+        }
+        const int last = --batch->taken;
+        batch->slots[i] = batch->slots[last];
+        if (i < last)
+            memcpy(bytes + (size_t)i * size, bytes + (size_t)last * size, size);
+        const struct slot_answer answer = {.network = network, .status = words.status, .error = &words};
+        slot.owner->deliver(slot.owner, slot.index, &answer);
     }
 }
 
@@ -151,18 +207,27 @@ static void budget_return(struct budget *budget) {
     fm_mutex_unlock(&budget->mutex);
 }
 
-static fm_status open_counted(struct network *network, int width, int height, struct session **session,
-                              fm_error *error) {
-    const fm_status status = fm_network_session_open(network, width, height, session, error);
-    network->sessions_open += status == FM_OK;
-    return status;
-}
-
-/* The common session: the mutex is held while it opens, so that other lanes wait rather than open the graph again. */
+/* The common session: while one lane opens it the others wait, rather than open the graph again. The mutex is free
+   meanwhile: it may take seconds, and reports shall not wait for it. */
 static fm_status common_session(struct network *network, int width, int height, struct session **session,
                                 fm_error *error) {
+    fm_status status = FM_OK;
     fm_mutex_lock(&network->mutex);
-    const fm_status status = network->session ? FM_OK : open_counted(network, width, height, &network->session, error);
+    while (network->opening)
+        fm_cond_wait(&network->idle, &network->mutex);
+    if (!network->session) {
+        struct session *opened = NULL;
+        network->opening = true;
+        fm_mutex_unlock(&network->mutex);
+        status = fm_network_session_open(network, width, height, &opened, error);
+        fm_mutex_lock(&network->mutex);
+        network->opening = false;
+        if (status == FM_OK) {
+            network->session = opened;
+            network->sessions_open++;
+        }
+        fm_cond_broadcast(&network->idle);
+    }
     *session = network->session;
     fm_mutex_unlock(&network->mutex);
     return status;
@@ -230,15 +295,19 @@ static void note_out_of_memory(struct network *network, int count) {
 static void count_run(struct network *network, int batch) {
     fm_mutex_lock(&network->mutex);
     network->histogram[histogram_bucket(batch)]++;
+    network->items += (uint64_t)batch;
     fm_mutex_unlock(&network->mutex);
 }
 
 /* Run a closed batch; what does not fit in the provider's memory is halved and tried again. */
 static void run_batch(struct lane *lane, struct batch *batch) {
     struct network *network = lane->network;
+    drop_slots(network, batch);
     const int count = batch->taken;
     int done = 0, step = count;
     fm_error error = {0};
+    if (count == 0)
+        return;
     fm_status status = lane_ready(lane, batch->width, batch->height, &error);
     if (status != FM_OK) {
         answer_slots(network, batch, 0, count, NULL, 0, 0, status, &error);
@@ -263,20 +332,29 @@ static void run_batch(struct lane *lane, struct batch *batch) {
     }
 }
 
+/* Wait for a batch to run, under the mutex; NULL: the network is being closed. */
+static struct batch *wait_for_batch(struct network *network) {
+    struct batch *batch = NULL;
+    uint64_t wake_ns = 0;
+    while (!(batch = next_batch(network, &wake_ns)) && !network->closing) {
+        if (wake_ns)
+            (void)fm_cond_wait_until(&network->work, &network->mutex, wake_ns);
+        else
+            fm_cond_wait(&network->work, &network->mutex);
+    }
+    return batch;
+}
+
 static void lane_main(void *argument) {
     struct lane *lane = argument;
     struct network *network = lane->network;
+    struct batch *batch = NULL;
     fm_mutex_lock(&network->mutex);
-    for (;;) {
-        struct batch *batch = NULL;
-        while (!(batch = next_batch(network)) && !network->closing)
-            fm_cond_wait(&network->work, &network->mutex);
-        if (!batch)
-            break;
+    while ((batch = wait_for_batch(network))) {
         batch_remove(&network->open, batch); /* closed: no further slots */
         network->running++;
         while (batch->filled < batch->taken)
-            fm_cond_wait(&network->work, &network->mutex);
+            fm_cond_wait(&network->written, &network->mutex);
         fm_mutex_unlock(&network->mutex);
         run_batch(lane, batch);
         fm_mutex_lock(&network->mutex);
@@ -373,10 +451,12 @@ fm_status fm_network_open(const struct network_options *options, struct network 
     network->strict = options->strict;
     network->precision = options->precision;
     network->input_dtype = options->provider->prefer_bytes ? DTYPE_U8 : DTYPE_F32;
+    network->max_wait_ns = options->max_wait_ns;
     network->lane_count = options->provider->lanes > 0 ? options->provider->lanes : options->threads;
     network->max_batch = wanted_batch(options);
     fm_mutex_init(&network->mutex);
     fm_cond_init(&network->work);
+    fm_cond_init(&network->written);
     fm_cond_init(&network->space);
     fm_cond_init(&network->idle);
 
@@ -441,6 +521,7 @@ void fm_network_close(struct network *network) {
     fm_free(network->batches);
     fm_free(network->lanes);
     fm_cond_reset(&network->work);
+    fm_cond_reset(&network->written);
     fm_cond_reset(&network->space);
     fm_cond_reset(&network->idle);
     fm_mutex_reset(&network->mutex);
@@ -453,7 +534,8 @@ void fm_network_trim(struct network *network) {
     fm_mutex_lock(&network->mutex);
     while (network->trimming)
         fm_cond_wait(&network->idle, &network->mutex);
-    network->trimming = true;                     /* no new slots */
+    network->trimming = true; /* no new slots */
+    fm_cond_broadcast(&network->work);
     while (network->running > 0 || network->open) /* what was begun is finished first */
         fm_cond_wait(&network->idle, &network->mutex);
     close_sessions(network);

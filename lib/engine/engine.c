@@ -75,10 +75,11 @@ static fm_status open_networks(struct fm_engine *engine, fm_error *error) {
     return status;
 }
 
-/* Images in memory at a time: those being decoded, those waiting for their batch, those being embedded. */
+/* Pictures in memory at a time: those that workers decode or cut faces out of, those whose batch runs, and those of
+   which the next one is made meanwhile. Pictures whose faces are being embedded are not. */
 static int workspace_target(const struct fm_engine *engine) {
     const struct network *detector = engine->detector;
-    const int target = 2 * engine->settings.host_workers + detector->lane_count * detector->max_batch;
+    const int target = 2 * engine->settings.host_workers + 2 * detector->lane_count * detector->max_batch;
     const int most = engine->settings.queue_depth;
     return target < most ? target : most;
 }
@@ -252,12 +253,14 @@ const char *fm_stage_name(size_t stage) {
     return stage < FM_STAGES ? names[stage] : NULL;
 }
 
-static void network_stats(struct network *network, uint64_t histogram[FM_BATCH_BUCKETS], fm_stats *stats) {
+static void network_stats(struct network *network, uint64_t histogram[FM_BATCH_BUCKETS], uint64_t *items,
+                          fm_stats *stats) {
     if (!network)
         return;
     stats->memory_bytes += fm_network_memory(network);
     fm_mutex_lock(&network->mutex);
     memcpy(histogram, network->histogram, sizeof network->histogram);
+    *items = network->items;
     stats->oom_retries += network->oom_retries;
     fm_mutex_unlock(&network->mutex);
 }
@@ -266,12 +269,14 @@ void fm_engine_stats(const fm_engine *engine_const, fm_stats *stats) {
     struct fm_engine *engine = (struct fm_engine *)(uintptr_t)engine_const; /* its mutex is not what const speaks of */
     const size_t given = stats->struct_size;
     fm_stats all = {.struct_size = given, .memory_peak_bytes = fm_memory_figures().process_peak};
-    network_stats(engine->detector, all.detect_batches, &all);
-    network_stats(engine->recogniser, all.embed_batches, &all);
+    network_stats(engine->detector, all.detect_batches, &all.detect_items, &all);
+    network_stats(engine->recogniser, all.embed_batches, &all.embed_items, &all);
     fm_mutex_lock(&engine->mutex);
     all.images = engine->images;
     all.faces = engine->faces;
     all.errors = engine->errors;
+    all.cancelled = engine->cancelled;
+    all.expired = engine->expired;
     all.queue_depth = engine->in_flight;
     all.queue_capacity = (uint32_t)engine->settings.queue_depth;
     memcpy(all.stage_ms, engine->stage_ms, sizeof all.stage_ms);

@@ -43,9 +43,11 @@ struct slot_answer {
     const fm_error *error;
 };
 
-/* Who took a slot. `deliver` runs on the lane's thread and must not wait. */
+/* Who took a slot. Both run on the lane's thread and must not wait. */
 struct slot_owner {
     void (*deliver)(struct slot_owner *owner, int index, const struct slot_answer *answer);
+    /* Asked when a lane closes the batch; false: the slot is answered FM_CANCELLED and not computed. NULL: always. */
+    bool (*alive)(struct slot_owner *owner);
 };
 
 struct batch_slot {
@@ -57,7 +59,7 @@ struct batch {
     struct batch *next;
     int width, height; /* shape it is laid out for */
     int capacity, taken, filled;
-    uint64_t opened_ns;
+    uint64_t opened_ns;  /* its first slot was taken */
     struct tensor input; /* [capacity, 3, height, width] */
     struct batch_slot *slots;
 };
@@ -88,20 +90,22 @@ struct network {
     fm_precision precision;
 
     int max_batch, lane_count, embedding_size;
+    uint64_t max_wait_ns;
     size_t output_count;
     enum dtype input_dtype;
     char batch_note[512], detail[512], passed_over[2048], elsewhere[1024];
 
-    struct os_mutex mutex; /* all below */
-    struct os_cond work, space, idle;
+    struct os_mutex mutex;                     /* all below */
+    struct os_cond work, written, space, idle; /* batches to run; closed ones, to their last slot; free; at rest */
     struct session *session; /* the lanes' common one; NULL when unloaded, or when lanes have their own */
     int sessions_open, running;
-    bool closing, trimming, oom_reported, audited;
+    int waiting; /* callers without a batch to take a slot of */
+    bool closing, trimming, opening, oom_reported, audited;
     struct batch *batches; /* all of them */
     int batch_count;
     struct batch *open, *free; /* open: oldest first */
     struct lane *lanes;
-    uint64_t histogram[FM_BATCH_BUCKETS], oom_retries;
+    uint64_t histogram[FM_BATCH_BUCKETS], items, oom_retries; /* items: slots of all runs */
 };
 
 struct network_options {
@@ -113,9 +117,10 @@ struct network_options {
     struct budget *budget;
     bool strict;
     fm_precision precision;
-    int batch;         /* 0: the provider's own */
-    int threads;       /* lanes when the provider leaves it open */
-    int width, height; /* typical input, opened at once */
+    int batch;            /* 0: the provider's own */
+    int threads;          /* lanes when the provider leaves it open */
+    uint64_t max_wait_ns; /* how long a batch that is not full may keep a free lane waiting */
+    int width, height;    /* typical input, opened at once */
 };
 /* Open the session for the typical size, check batching once, start the lanes. */
 FM_MUST_USE fm_status fm_network_open(const struct network_options *options, struct network **network, fm_error *error);
@@ -198,6 +203,9 @@ struct call {
     int max_faces;
     fm_face_metric face_metric;
     bool embed, keep_pixels;
+    uint32_t deadline_ms;
+    bool (*wanted)(void *user);
+    void *wanted_user;
 };
 
 enum job_step { JOB_START, JOB_DETECTED, JOB_EMBEDDED };
@@ -235,6 +243,7 @@ struct settings {
     fm_provider_option *provider_options;
     size_t provider_option_count;
     int device, threads, batch, host_workers, queue_depth;
+    uint32_t max_wait_us;
     uint64_t gpu_mem_limit;
     fm_precision precision;
     fm_limits limits;
@@ -267,7 +276,7 @@ struct fm_engine {
     bool closing;
     uint32_t in_flight;
     fm_ticket last_ticket;
-    uint64_t images, faces, errors;
+    uint64_t images, faces, errors, cancelled, expired;
     double stage_ms[FM_STAGES];
 };
 

@@ -91,19 +91,35 @@ static bool ends_with(const char *path, const char *ending) {
     return length >= end && strcasecmp(path + length - end, ending) == 0;
 }
 
-fm_status fm_image_write(const fm_pixels *pixels, const char *path, int format, fm_error *error) {
+static fm_status encode(const fm_pixels *pixels, bool png, struct buffer *out, fm_error *error) {
     struct image image = {0};
-    struct buffer out = {0};
-    fm_error_clear(error);
-    const bool png = format < 0 ? ends_with(path, ".png") : format == FM_FILE_PNG;
     fm_status status = fm_image_convert(&image, pixels, &no_limits, error);
     const struct canvas canvas = {image.rgb.bytes, image.width, image.height, (size_t)image.width * 3};
     if (status == FM_OK)
-        status = png ? fm_encode_png(&canvas, &out, error) : fm_encode_jpeg(&canvas, JPEG_QUALITY, &out, error);
+        status = png ? fm_encode_png(&canvas, out, error) : fm_encode_jpeg(&canvas, JPEG_QUALITY, out, error);
+    fm_image_reset(&image);
+    return status;
+}
+
+fm_status fm_image_encode(const fm_pixels *pixels, fm_file_format format, fm_bytes_visitor take, void *user,
+                          fm_error *error) {
+    struct buffer out = {0};
+    fm_error_clear(error);
+    const fm_status status = encode(pixels, format == FM_FILE_PNG, &out, error);
+    if (status == FM_OK)
+        take(out.bytes, out.size, user);
+    fm_buffer_reset(&out);
+    return status;
+}
+
+fm_status fm_image_write(const fm_pixels *pixels, const char *path, int format, fm_error *error) {
+    struct buffer out = {0};
+    fm_error_clear(error);
+    const bool png = format < 0 ? ends_with(path, ".png") : format == FM_FILE_PNG;
+    fm_status status = encode(pixels, png, &out, error);
     if (status == FM_OK)
         status = fm_file_write(path, out.bytes, out.size, error);
     fm_buffer_reset(&out);
-    fm_image_reset(&image);
     return status;
 }
 
@@ -182,18 +198,15 @@ static fm_status view_pixels(const fm_pixels *pixels, struct image *image, struc
     return status;
 }
 
-fm_status fm_crop_aligned(const fm_pixels *pixels, const float landmarks[5][2], int size, uint8_t *rgb,
-                          fm_error *error) {
-    float points[5][2];
+/* Cut the face out so that its landmarks lie on `points` of a square of `size`. */
+static fm_status cut_out(const fm_pixels *pixels, const float landmarks[5][2], const float points[5][2], int size,
+                         uint8_t *rgb, fm_error *error) {
     double matrix[6];
     struct image image = {0};
     struct rgb_view view;
     struct buffer scratch = {0};
     struct device *device = NULL;
     const struct device_ops *ops = fm_device_row(0);
-    fm_error_clear(error);
-    if (!fm_align_template(size, points))
-        return fm_fail(error, FM_INVALID_ARGUMENT, "crop size %d: expected a multiple of 112 or of 128", size);
     if (!fm_align_matrix(landmarks, points, matrix))
         return fm_fail(error, FM_INVALID_ARGUMENT,
                        "the five landmarks do not span a face: they coincide or are not finite");
@@ -207,6 +220,26 @@ fm_status fm_crop_aligned(const fm_pixels *pixels, const float landmarks[5][2], 
     fm_buffer_reset(&scratch);
     fm_image_reset(&image);
     return status;
+}
+
+fm_status fm_crop_aligned(const fm_pixels *pixels, const float landmarks[5][2], int size, uint8_t *rgb,
+                          fm_error *error) {
+    float points[5][2];
+    fm_error_clear(error);
+    if (!fm_align_template(size, points))
+        return fm_fail(error, FM_INVALID_ARGUMENT, "crop size %d: expected a multiple of 112 or of 128", size);
+    return cut_out(pixels, landmarks, points, size, rgb, error);
+}
+
+fm_status fm_engine_crop(const fm_engine *engine, const fm_pixels *pixels, const float landmarks[5][2], uint8_t *rgb,
+                         fm_error *error) {
+    fm_error_clear(error);
+    if (!engine->recogniser)
+        return fm_fail(error, FM_UNSUPPORTED,
+                       "pack '%s' has no recogniser that says how faces are cut out; name a pack that has one",
+                       engine->pack->name);
+    const struct recogniser_recipe *recipe = &engine->recogniser->model->recogniser;
+    return cut_out(pixels, landmarks, recipe->template_points, recipe->side, rgb, error);
 }
 
 /* A caller of fm_embed_crops, on its own stack. */
@@ -254,7 +287,7 @@ static fm_status send_crop(struct fm_engine *engine, const uint8_t *crop, struct
 }
 
 fm_status fm_embed_crops(fm_engine *engine, const uint8_t *crops, size_t count, float *embeddings, fm_error *error) {
-    struct crop_call call = {.owner = {crop_deliver}, .embeddings = embeddings};
+    struct crop_call call = {.owner = {.deliver = crop_deliver}, .embeddings = embeddings};
     struct buffer scratch = {0};
     fm_status status = FM_OK;
     fm_error_clear(error);

@@ -23,6 +23,7 @@ struct pack_walk {
 /* What is said of one file: the storage of a fm_model_file. */
 struct file_words {
     char input[2048], outputs[2048], operators[2048], note[512], sha256[65], typical_input[256];
+    const char *about[FM_MANIFEST_ABOUT + 1], *pack_about[FM_MANIFEST_ABOUT + 1];
     struct graph_cost cost;
     fm_error error;
 };
@@ -138,6 +139,14 @@ static void read_file(const struct pack_walk *walk, const struct manifest_model 
     fm_buffer_reset(&bytes);
 }
 
+/* The texts, with a NULL behind the last. */
+static void take_about(const struct manifest *manifest, const struct manifest_model *said,
+                       const char *about[FM_MANIFEST_ABOUT + 1]) {
+    for (size_t i = 0; i < FM_MANIFEST_ABOUT; i++)
+        about[i] = fm_manifest_about(manifest, said, i);
+    about[FM_MANIFEST_ABOUT] = NULL;
+}
+
 /* `path` of a file that is there, or that the manifest alone has; `file` is its name in the pack. */
 static void visit_file(struct pack_walk *walk, const char *path, const char *file, bool missing) {
     struct file_words words = {.input = ""};
@@ -156,7 +165,13 @@ static void visit_file(struct pack_walk *walk, const char *path, const char *fil
                                       : walk->manifest && (said || !walk->alone) ? walk->manifest->licence
                                                                                  : "",
                            .typical_input = words.typical_input,
-                           .cost_note = words.cost.note};
+                           .cost_note = words.cost.note,
+                           .about = words.about,
+                           .pack_about = words.pack_about};
+    if (said)
+        take_about(walk->manifest, said, words.about);
+    if (said || !walk->alone)
+        take_about(walk->manifest, NULL, words.pack_about);
     if (missing)
         model.status =
             fm_fail(&words.error, FM_NOT_FOUND,

@@ -20,6 +20,7 @@ static void job_fail(struct job *job, const fm_error *error) {
         job->error = *error;
 }
 
+/* Failed, cancelled or too late: nothing more is computed for it. Asks nobody; workers and lanes. */
 static bool job_alive(struct job *job) {
     fm_error error = {0};
     if (atomic_load(&job->failed))
@@ -32,6 +33,18 @@ static bool job_alive(struct job *job) {
     if (error.status != FM_OK)
         job_fail(job, &error);
     return error.status == FM_OK;
+}
+
+/* As job_alive, and the caller still wants the answer. Workers between two stages, and the lane that closes a batch. */
+static bool job_wanted(struct job *job) {
+    fm_error error = {0};
+    if (!job_alive(job))
+        return false;
+    if (!job->call.wanted || job->call.wanted(job->call.wanted_user))
+        return true;
+    (void)fm_fail(&error, FM_CANCELLED, "not wanted any more by the caller");
+    job_fail(job, &error);
+    return false;
 }
 
 /* One slot is answered, or the worker has handed out the last one. */
@@ -123,13 +136,18 @@ static void letterbox_one(struct job *job, int size_index) {
     detector_sides(network->model, job->call.det_sizes[size_index], &width, &height);
     const struct letterbox fit = fm_letterbox_fit(view.width, view.height, width, height);
     job->scale[size_index] = fit.scale;
+    if (!job_alive(job)) { /* another size failed, or its slot was long in coming */
+        job_release(job);
+        return;
+    }
     if (fm_network_acquire(network, width, height, &job->detect_owner, size_index, &batch, &slot, &error) != FM_OK) {
         job_fail(job, &error);
         job_release(job);
         return;
     }
     const uint64_t start = fm_clock_ns();
-    if (engine->ops->letterbox(engine->device, &view, &fit, &network->model->pixels, &batch->input, slot,
+    if (job_alive(job) && /* else the lane drops the slot */
+        engine->ops->letterbox(engine->device, &view, &fit, &network->model->pixels, &batch->input, slot,
                                &workspace->scratch, &error) != FM_OK)
         job_fail(job, &error);
     job->stage_ms[STAGE_LETTERBOX] += since_ms(start);
@@ -140,7 +158,7 @@ static void job_start(struct job *job) {
     fm_error error = {0};
     job->stage_ms[STAGE_QUEUE] = since_ms(job->submitted_ns);
     atomic_store(&job->pending, 1);
-    if (job_alive(job)) {
+    if (job_wanted(job)) {
         fm_status status = read_image(job, &error);
         if (status == FM_OK) {
             job->result->width = job->workspace->image.width;
@@ -150,7 +168,7 @@ static void job_start(struct job *job) {
         if (status != FM_OK)
             job_fail(job, &error);
     }
-    if (job_alive(job)) {
+    if (job_wanted(job)) {
         atomic_fetch_add(&job->pending, job->call.det_size_count);
         for (int k = 0; k < job->call.det_size_count; k++)
             letterbox_one(job, k);
@@ -159,6 +177,11 @@ static void job_start(struct job *job) {
 }
 
 /* ---- stage: the detector's rows to candidates (on a lane) */
+
+/* Its picture may have waited long for company: the caller is asked once more. */
+static bool detect_alive(struct slot_owner *owner) {
+    return job_wanted((struct job *)(void *)((char *)owner - offsetof(struct job, detect_owner)));
+}
 
 static void detect_deliver(struct slot_owner *owner, int index, const struct slot_answer *answer) {
     struct job *job = (struct job *)(void *)((char *)owner - offsetof(struct job, detect_owner));
@@ -235,6 +258,10 @@ static void align_one(struct job *job, int index) {
     double matrix[6];
     int slot = 0;
     const int side = model->recogniser.side;
+    if (!job_alive(job)) {
+        job_release(job);
+        return;
+    }
     if (!fm_align_matrix(face->landmarks, model->recogniser.template_points, matrix)) {
         job_release(job); /* no such transform: the face stays, without an embedding */
         return;
@@ -245,11 +272,16 @@ static void align_one(struct job *job, int index) {
         return;
     }
     const uint64_t start = fm_clock_ns();
-    if (engine->ops->warp(engine->device, &view, matrix, &model->pixels, &batch->input, slot, NULL, side,
+    if (job_alive(job) && /* else the lane drops the slot */
+        engine->ops->warp(engine->device, &view, matrix, &model->pixels, &batch->input, slot, NULL, side,
                           &job->workspace->scratch, &error) != FM_OK)
         job_fail(job, &error);
     job->stage_ms[STAGE_ALIGN] += since_ms(start);
     fm_network_commit(network, batch);
+}
+
+static bool embed_alive(struct slot_owner *owner) {
+    return job_alive((struct job *)(void *)((char *)owner - offsetof(struct job, embed_owner)));
 }
 
 static void embed_deliver(struct slot_owner *owner, int index, const struct slot_answer *answer) {
@@ -278,43 +310,13 @@ static void embed_deliver(struct slot_owner *owner, int index, const struct slot
     job_release(job);
 }
 
-static void job_detected(struct job *job) {
-    fm_error error = {0};
-    const uint64_t start = fm_clock_ns();
-    atomic_store(&job->pending, 1);
-    if (job_alive(job) && make_faces(job, &error) != FM_OK)
-        job_fail(job, &error);
-    job->stage_ms[STAGE_POSTPROCESS] = since_ms(start) + (double)atomic_load(&job->postprocess_us) / 1e3;
-    if (job_alive(job) && job->call.embed) {
-        const int count = (int)job->result->face_count;
-        atomic_fetch_add(&job->pending, count);
-        for (int i = 0; i < count; i++)
-            align_one(job, i);
-    }
-    job_release(job);
-}
-
-/* ---- the end */
+/* ---- the picture is not needed any more */
 
 static void keep_pixels(struct job *job) {
     struct image image = job->result->image;
     job->result->image = job->workspace->image;
     job->workspace->image = image;
     job->result->has_pixels = true;
-}
-
-static void fill_result(struct job *job) {
-    struct fm_result *result = job->result;
-    job->stage_ms[STAGE_DETECT] = (double)atomic_load(&job->detect_us) / 1e3;
-    job->stage_ms[STAGE_EMBED] = (double)atomic_load(&job->embed_us) / 1e3;
-    memcpy(result->stage_ms, job->stage_ms, sizeof result->stage_ms);
-    result->total_ms = since_ms(job->submitted_ns);
-    if (atomic_load(&job->failed)) {
-        result->error = job->error;
-        result->face_count = 0;
-    } else if (job->call.keep_pixels) {
-        keep_pixels(job);
-    }
 }
 
 static uint64_t workspace_bytes(struct workspace *workspace) {
@@ -326,10 +328,60 @@ static uint64_t workspace_bytes(struct workspace *workspace) {
            workspace->image.rgb.capacity + workspace->image.scratch.capacity;
 }
 
+/* The next image may be decoded while this one's faces are embedded. */
+static void release_workspace(struct job *job) {
+    struct fm_engine *engine = job->engine;
+    struct workspace *workspace = job->workspace;
+    if (job->call.keep_pixels && !atomic_load(&job->failed))
+        keep_pixels(job);
+    const uint64_t held = workspace_bytes(workspace);
+    job->workspace = NULL;
+    fm_mutex_lock(&engine->mutex);
+    workspace->held = held;
+    workspace->next = engine->free_workspaces;
+    engine->free_workspaces = workspace;
+    fm_cond_signal(&engine->work);
+    fm_mutex_unlock(&engine->mutex);
+}
+
+static void job_detected(struct job *job) {
+    fm_error error = {0};
+    const uint64_t start = fm_clock_ns();
+    atomic_store(&job->pending, 1);
+    if (job_alive(job) && make_faces(job, &error) != FM_OK)
+        job_fail(job, &error);
+    job->stage_ms[STAGE_POSTPROCESS] = since_ms(start) + (double)atomic_load(&job->postprocess_us) / 1e3;
+    const int count = (int)job->result->face_count;
+    if (job->call.embed && count > 0 && job_wanted(job)) { /* what needs nothing more is done, late or not */
+        atomic_fetch_add(&job->pending, count);
+        for (int i = 0; i < count; i++)
+            align_one(job, i);
+    }
+    release_workspace(job);
+    job_release(job);
+}
+
+/* ---- the end */
+
+static void fill_result(struct job *job) {
+    struct fm_result *result = job->result;
+    job->stage_ms[STAGE_DETECT] = (double)atomic_load(&job->detect_us) / 1e3;
+    job->stage_ms[STAGE_EMBED] = (double)atomic_load(&job->embed_us) / 1e3;
+    memcpy(result->stage_ms, job->stage_ms, sizeof result->stage_ms);
+    result->total_ms = since_ms(job->submitted_ns);
+    if (atomic_load(&job->failed)) {
+        result->error = job->error;
+        result->face_count = 0;
+        result->has_pixels = false;
+    }
+}
+
 static void count_job(struct fm_engine *engine, const struct job *job) {
     const bool failed = atomic_load(&job->failed);
     engine->images++;
     engine->errors += failed;
+    engine->cancelled += failed && job->error.status == FM_CANCELLED;
+    engine->expired += failed && job->error.status == FM_DEADLINE;
     engine->faces += job->result->face_count;
     for (int i = 0; i < FM_STAGES; i++)
         engine->stage_ms[i] += job->stage_ms[i];
@@ -352,21 +404,14 @@ static void job_embedded(struct job *job) {
     const size_t index = job->waiter_index;
     const fm_callback callback = job->callback;
     void *user = job->user;
-    struct workspace *workspace = job->workspace;
-    const uint64_t held = workspace_bytes(workspace);
 
     fm_mutex_lock(&engine->mutex);
-    workspace->held = held;
     count_job(engine, job);
-    workspace->next = engine->free_workspaces;
-    engine->free_workspaces = workspace;
     job->ticket = 0;
-    job->workspace = NULL;
     job->result = NULL;
     job->next = engine->free_jobs;
     engine->free_jobs = job;
     fm_cond_signal(&engine->space);
-    fm_cond_signal(&engine->work);
     fm_mutex_unlock(&engine->mutex);
 
     if (waiter)
@@ -377,7 +422,8 @@ static void job_embedded(struct job *job) {
     fm_mutex_lock(&engine->mutex);
     if (--engine->in_flight == 0) {
         fm_cond_broadcast(&engine->drained);
-        fm_cond_broadcast(&engine->work);
+        if (engine->closing)
+            fm_cond_broadcast(&engine->work);
     }
     fm_mutex_unlock(&engine->mutex);
 }
@@ -420,8 +466,8 @@ void fm_pipeline_worker(void *argument) {
     struct fm_engine *engine = argument;
     struct job *job = NULL;
     while ((job = next_job(engine))) {
-        job->detect_owner.deliver = detect_deliver;
-        job->embed_owner.deliver = embed_deliver;
+        job->detect_owner = (struct slot_owner){detect_deliver, detect_alive};
+        job->embed_owner = (struct slot_owner){embed_deliver, embed_alive};
         switch (job->step) {
         case JOB_START:
             job_start(job);

@@ -121,6 +121,7 @@ static fm_status try_provider(struct fm_engine *engine, const struct model *mode
         .precision = settings->precision,
         .batch = settings->batch,
         .threads = settings->threads,
+        .max_wait_ns = (uint64_t)settings->max_wait_us * 1000u,
         .width = width,
         .height = height,
     };

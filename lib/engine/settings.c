@@ -9,6 +9,7 @@
 #define LARGEST_QUEUE_DEPTH 4096
 #define LARGEST_THREADS 1024
 #define LARGEST_BATCH 256
+#define LARGEST_WAIT_US 10000000
 
 bool fm_options_copy(void *to, size_t to_size, const void *from) {
     size_t from_size = 0;
@@ -89,6 +90,9 @@ fm_status fm_call_resolve(const struct fm_engine *engine, const fm_call_options 
                        "pack '%s' has no recogniser: embeddings need one; name a pack that has it", engine->pack->name);
     if (options.compute != FM_COMPUTE_ALL)
         call->embed = (options.compute & FM_COMPUTE_EMBED) != 0;
+    call->deadline_ms = options.deadline_ms;
+    call->wanted = options.wanted;
+    call->wanted_user = options.wanted_user;
     return check_call(call, error);
 }
 
@@ -108,6 +112,9 @@ static fm_status resolve_numbers(struct settings *settings, const fm_engine_opti
         status = check_range("queue depth", options->queue_depth, LARGEST_QUEUE_DEPTH, error);
     if (status == FM_OK)
         status = check_range("largest number of faces", options->max_faces, 1000000, error);
+    if (status == FM_OK && options->max_wait_us > LARGEST_WAIT_US)
+        status = fm_fail(error, FM_INVALID_ARGUMENT, "longest wait %lu us: expected 0 (none) to %d",
+                         (unsigned long)options->max_wait_us, LARGEST_WAIT_US);
     if (status == FM_OK && (options->policy < FM_POLICY_DEFAULT || options->policy > FM_POLICY_AUTO))
         status =
             fm_fail(error, FM_INVALID_ARGUMENT, "policy %d: expected strict, ordered or auto", (int)options->policy);
@@ -122,6 +129,7 @@ static fm_status resolve_numbers(struct settings *settings, const fm_engine_opti
     settings->device = options->device;
     settings->gpu_mem_limit = options->gpu_mem_limit;
     settings->batch = options->batch;
+    settings->max_wait_us = options->max_wait_us;
     settings->threads = options->threads > 0 ? options->threads : fm_core_count();
     settings->host_workers = settings->threads;
     settings->queue_depth = options->queue_depth > 0 ? options->queue_depth : DEFAULT_QUEUE_DEPTH;

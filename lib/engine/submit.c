@@ -57,13 +57,8 @@ struct receiver {
     size_t index;
 };
 
-static uint32_t deadline_of(const fm_call_options *options) {
-    fm_call_options copy = {0};
-    return options && fm_options_copy(&copy, sizeof copy, options) ? copy.deadline_ms : 0;
-}
-
-static void job_begin(struct job *job, struct fm_engine *engine, uint32_t deadline_ms,
-                      const struct receiver *receiver) {
+static void job_begin(struct job *job, struct fm_engine *engine, const struct receiver *receiver) {
+    const uint32_t deadline_ms = job->call.deadline_ms;
     job->ticket = ++engine->last_ticket;
     job->step = JOB_START;
     job->callback = receiver->callback;
@@ -111,7 +106,7 @@ static fm_status accept(struct fm_engine *engine, const fm_input *given, const f
         job->call = call;
         job->result = result;
         result = NULL;
-        job_begin(job, engine, deadline_of(options), receiver);
+        job_begin(job, engine, receiver);
         if (ticket)
             *ticket = job->ticket;
         if (engine->waiting_last)

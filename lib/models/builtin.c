@@ -47,10 +47,17 @@ enum os_path_kind fm_pack_path_kind(const char *path) {
     return name != NULL && name[0] == 0 ? OS_PATH_FOLDER : find_file(path) != NULL ? OS_PATH_FILE : OS_PATH_NONE;
 }
 
+void fm_builtin_words(char *words, size_t size) {
+    const char *name = fm_builtin_pack.name;
+    snprintf(words, size, "%s%s", name != NULL ? "the pack that is built in is " FM_BUILTIN_PREFIX : "",
+             name != NULL ? name : "this build has no pack inside");
+}
+
 static fm_status not_inside(const char *path, fm_error *error) {
-    return fm_fail(error, FM_NOT_FOUND, "there is no '%s': %s%s; 'facemill models list' shows the packs that there are",
-                   path, fm_builtin_pack.name != NULL ? "the pack that is built in is " FM_BUILTIN_PREFIX : "",
-                   fm_builtin_pack.name != NULL ? fm_builtin_pack.name : "this build has no pack inside");
+    char words[256];
+    fm_builtin_words(words, sizeof words);
+    return fm_fail(error, FM_NOT_FOUND, "there is no '%s': %s; 'facemill models list' shows the packs that there are",
+                   path, words);
 }
 
 fm_status fm_pack_file_read(const char *path, uint64_t max_bytes, struct buffer *buffer, fm_error *error) {

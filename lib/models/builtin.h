@@ -17,7 +17,7 @@ struct builtin_file {
     const unsigned char *bytes, *end;
 };
 struct builtin_pack {
-    const char *name; /* NULL: none is built in */
+    const char *name;                 /* NULL: none is built in */
     const struct builtin_file *files; /* in strcmp order */
     size_t count;
 };
@@ -26,6 +26,8 @@ extern const struct builtin_pack fm_builtin_pack; /* written by the build */
 /* "builtin:NAME" of the pack inside; false when there is none, or none called `wanted` (NULL: any). */
 FM_MUST_USE bool fm_builtin_find(const char *wanted, char *path, size_t size);
 bool fm_builtin_is(const char *path);
+/* "the pack that is built in is ..." or that there is none, for words about a path that is not inside. */
+void fm_builtin_words(char *words, size_t size);
 
 enum os_path_kind fm_pack_path_kind(const char *path);
 /* FM_NOT_FOUND, FM_LIMIT, FM_OUT_OF_MEMORY, and for the disk what fm_file_read has. */

@@ -53,6 +53,12 @@ static fm_status find_wanted(const char *wanted, const char *source, char *path,
     if (expand_home(wanted, at, sizeof at) && exists(at)) {
         return found(at, source, path, path_size, reason, reason_size, error);
     }
+    if (fm_builtin_is(wanted)) {
+        fm_builtin_words(at, sizeof at);
+        return fm_fail(error, FM_NOT_FOUND,
+                       "there is no pack '%s' (%s named it): %s; 'facemill models list' shows the packs that there are",
+                       wanted, source, at);
+    }
     fm_text_add(&looked, "'%s'", wanted);
     bool (*const folders[])(char *, size_t) = {packs_folder, insightface_folder};
     for (size_t i = 0; i < 2 && strchr(wanted, '/') == NULL; i++) {

@@ -205,6 +205,11 @@ static fm_status read_labels(const struct manifest_reader *reader, const struct 
                 : fm_member_wrong(reader, "labels", labels, "a list of at most 16 texts of 1 to 31 plain characters");
 }
 
+/* Of the pack and of a file. */
+static fm_status check_about(const struct manifest_reader *reader, const struct json_value *object) {
+    return fm_member_texts(reader, object, "about", FM_MANIFEST_ABOUT, FM_MANIFEST_ABOUT_BYTES);
+}
+
 /* What is known of a file: rows, so that a member is one line. */
 typedef fm_status member_reader(const struct manifest_reader *reader, const struct json_value *object,
                                 struct manifest_model *model);
@@ -237,6 +242,9 @@ static fm_status read_model(const struct manifest_reader *reader, const struct j
     if (status == FM_OK) {
         status = read_licence(reader, object, model->licence, sizeof model->licence, model->licence_url,
                               sizeof model->licence_url);
+    }
+    if (status == FM_OK) {
+        status = check_about(reader, object);
     }
     for (size_t i = 0; status == FM_OK && i < sizeof member_readers / sizeof *member_readers; i++) {
         status = member_readers[i](reader, object, model);
@@ -297,6 +305,9 @@ static fm_status read_own(const struct manifest_reader *reader, const struct jso
     if (status == FM_OK) {
         status = read_licence(reader, top, manifest->licence, sizeof manifest->licence, manifest->licence_url,
                               sizeof manifest->licence_url);
+    }
+    if (status == FM_OK) {
+        status = check_about(reader, top);
     }
     return status == FM_OK ? read_models(reader, top, manifest) : status;
 }
@@ -401,6 +412,17 @@ const struct manifest_model *fm_manifest_model(const struct manifest *manifest, 
         }
     }
     return NULL;
+}
+
+const char *fm_manifest_about(const struct manifest *manifest, const struct manifest_model *model, size_t index) {
+    if (manifest == NULL || manifest->kind != MANIFEST_FACEMILL) { /* insightface's may have a member of that name */
+        return NULL;
+    }
+    const struct json_value *object = manifest->tree;
+    if (model != NULL) {
+        object = fm_json_item(fm_json_member(object, "models"), (size_t)(model - manifest->models));
+    }
+    return fm_json_text(fm_json_item(fm_json_member(object, "about"), index));
 }
 
 const char *fm_manifest_kind_name(enum manifest_kind kind) {

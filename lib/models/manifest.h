@@ -9,6 +9,8 @@
 #define FM_MANIFEST_BYTES ((size_t)1 << 20) /* at most */
 #define FM_MANIFEST_MODELS 64
 #define FM_MANIFEST_LABELS 16
+#define FM_MANIFEST_ABOUT 16 /* texts of a pack, and of each file */
+#define FM_MANIFEST_ABOUT_BYTES 1000
 
 enum manifest_kind { MANIFEST_NONE = 0, MANIFEST_FACEMILL = 1, MANIFEST_INSIGHTFACE = 2 };
 
@@ -51,6 +53,9 @@ FM_MUST_USE fm_status fm_manifest_read(const char *folder, struct manifest **man
 void fm_manifest_close(struct manifest *manifest);
 /* The entry of a file; NULL when it is not listed. */
 const struct manifest_model *fm_manifest_model(const struct manifest *manifest, const char *file);
+/* What whoever made it wants its users to know, text by text: of a file, or of the pack where `model` is NULL; NULL
+   behind the last. Lives as long as the manifest, which may be NULL. */
+const char *fm_manifest_about(const struct manifest *manifest, const struct manifest_model *model, size_t index);
 const char *fm_manifest_kind_name(enum manifest_kind kind); /* "facemill", "insightface-2", "" */
 
 #endif

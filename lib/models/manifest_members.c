@@ -69,6 +69,24 @@ fm_status fm_member_text(const struct manifest_reader *reader, const struct json
     return FM_OK;
 }
 
+fm_status fm_member_texts(const struct manifest_reader *reader, const struct json_value *object, const char *member,
+                          size_t most, size_t bytes) {
+    const struct json_value *list = fm_json_member(object, member);
+    char expected[96];
+    snprintf(expected, sizeof expected, "a list of at most %zu texts of 1 to %zu plain characters", most, bytes);
+    if (list != NULL && (!fm_json_is_array(list) || fm_json_count(list) > most)) {
+        return fm_member_wrong(reader, member, list, expected);
+    }
+    for (size_t i = 0; i < fm_json_count(list); i++) {
+        const struct json_value *item = fm_json_item(list, i);
+        const char *text = fm_json_text(item);
+        if (text == NULL || text[0] == 0 || !fm_member_is_plain(text) || strlen(text) > bytes) {
+            return fm_member_wrong(reader, member, item, expected);
+        }
+    }
+    return FM_OK;
+}
+
 fm_status fm_member_number(const struct manifest_reader *reader, const struct json_value *object, const char *member,
                            double low, double high, const char *expected, float *out) {
     const struct json_value *value = fm_json_member(object, member);

@@ -21,6 +21,9 @@ fm_status fm_member_wrong(const struct manifest_reader *reader, const char *memb
 /* Each reads `member` of `object` (NULL: nothing is there) into its last argument. */
 FM_MUST_USE fm_status fm_member_text(const struct manifest_reader *reader, const struct json_value *object,
                                      const char *member, char *out, size_t size);
+/* A list of at most `most` texts of at most `bytes`, which stay in the tree: checked only. */
+FM_MUST_USE fm_status fm_member_texts(const struct manifest_reader *reader, const struct json_value *object,
+                                      const char *member, size_t most, size_t bytes);
 /* A word of lower-case letters, digits, '-' and '_', for code to compare. */
 FM_MUST_USE fm_status fm_member_word(const struct manifest_reader *reader, const struct json_value *object,
                                      const char *member, char *out, size_t size);

@@ -352,6 +352,9 @@ static fm_status set_name(struct pack *pack, const char *path, const char *reaso
     if ((strcmp(name, ".") == 0 || strcmp(name, "..") == 0) && fm_path_real(pack->path, real, sizeof real)) {
         name = last_part(real); /* "--pack ." is called what the folder is called */
     }
+    if (name == pack->path && fm_builtin_is(name)) {
+        name += sizeof FM_BUILTIN_PREFIX - 1;
+    }
     snprintf(pack->name, sizeof pack->name, "%.*s", (int)sizeof pack->name - 1, name);
     snprintf(pack->reason, sizeof pack->reason, "%s", reason != NULL ? reason : "");
     return FM_OK;

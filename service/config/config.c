@@ -154,6 +154,10 @@ static fm_status take_environment(struct config *config, fm_error *error) {
             fm_option_variable(row->alias, variable, sizeof variable);
             text = fm_environment(variable);
         }
+        if (!text && fm_option_other_variable(id)) {
+            snprintf(variable, sizeof variable, "%s", fm_option_other_variable(id));
+            text = fm_environment(variable);
+        }
         if (!text)
             continue;
         fm_status status = is_list(id) ? take_list_variable(config, id, text, variable, error)
@@ -260,6 +264,8 @@ const char *fm_config_source(const struct config *config, enum option_id id, cha
         break;
     case SOURCE_ENVIRONMENT:
         fm_option_variable(fm_option_row(id)->name, out, 64);
+        if (fm_option_other_variable(id) && !fm_environment(out))
+            snprintf(out, 64, "%s", fm_option_other_variable(id));
         break;
     case SOURCE_FILE:
         snprintf(out, 64, "config");

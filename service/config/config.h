@@ -19,6 +19,7 @@
 #define ON_VERSION (1u << 9)
 #define ON_COMPLETION (1u << 10)
 #define ON_MANUAL (1u << 11)
+#define ON_SERVE (1u << 12)
 #define ON_ALL 0xffffffffu
 #define ON_RECORDS (ON_ALL & ~(ON_COMPLETION | ON_MANUAL)) /* those that print records */
 
@@ -37,8 +38,14 @@ enum option_id {
     OPT_PRECISION,
     OPT_THREADS,
     OPT_BATCH,
+    OPT_MAX_BATCH,
+    OPT_MAX_WAIT_US,
     OPT_QUEUE_DEPTH,
     OPT_CPU_MASK,
+    OPT_WORKER,
+    OPT_WORKER_POLICY,
+    OPT_WORKER_TOKEN_FILE,
+    OPT_WORKER_TIMEOUT,
     OPT_DET_SIZE,
     OPT_DET_THRESHOLD,
     OPT_MAX_FACES,
@@ -75,6 +82,21 @@ enum option_id {
     OPT_ACCEPT_LICENSE,
     OPT_INDEX,
     OPT_MIRROR,
+    OPT_LISTEN,
+    OPT_TLS_CERT,
+    OPT_TLS_KEY,
+    OPT_TOKEN_FILE,
+    OPT_CORS_ORIGIN,
+    OPT_MAX_BODY,
+    OPT_MAX_BODIES,
+    OPT_MAX_CONNECTIONS,
+    OPT_IDLE_TIMEOUT,
+    OPT_REQUEST_DEADLINE,
+    OPT_GRACE,
+    OPT_IDLE_UNLOAD,
+    OPT_ALLOW_URL_HOST,
+    OPT_ACCESS_LOG,
+    OPT_ACCESS_LOG_FILE,
     OPT_QUIET,
     OPT_LOG_LEVEL,
     OPT_CONFIG,
@@ -95,7 +117,16 @@ enum option_type {
     OPTION_LIST     /* a text that may be repeated */
 };
 
-enum option_group { GROUP_ENGINE, GROUP_FACES, GROUP_INPUT, GROUP_OUTPUT, GROUP_COMMAND, GROUP_GENERAL, GROUP_COUNT };
+enum option_group {
+    GROUP_ENGINE,
+    GROUP_FACES,
+    GROUP_INPUT,
+    GROUP_OUTPUT,
+    GROUP_COMMAND,
+    GROUP_SERVER,
+    GROUP_GENERAL,
+    GROUP_COUNT
+};
 
 /* A row of the option table. */
 struct option_row {
@@ -117,6 +148,8 @@ enum option_id fm_option_find(const char *name, size_t length);
 const char *fm_option_suggest(const char *name, uint32_t commands);
 /* "FM_DET_SIZE" of "det-size". */
 void fm_option_variable(const char *name, char *out, size_t size);
+/* A variable without FM_ that other programs read for the same purpose; FM_'s goes before it. NULL: none. */
+const char *fm_option_other_variable(enum option_id id);
 
 /* Who gave a value; a larger one wins. */
 enum option_source { SOURCE_DEFAULT = 0, SOURCE_FILE = 1, SOURCE_ENVIRONMENT = 2, SOURCE_COMMAND = 3 };

@@ -13,6 +13,7 @@ static const char *const group_titles[GROUP_COUNT] = {
     [GROUP_INPUT] = "Input",
     [GROUP_OUTPUT] = "Output",
     [GROUP_COMMAND] = "This command",
+    [GROUP_SERVER] = "Server",
     [GROUP_GENERAL] = "General",
 };
 

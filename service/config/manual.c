@@ -11,6 +11,7 @@ static const char *const group_titles[GROUP_COUNT] = {
     [GROUP_INPUT] = "Input",
     [GROUP_OUTPUT] = "Output",
     [GROUP_COMMAND] = "Of single commands",
+    [GROUP_SERVER] = "Server",
     [GROUP_GENERAL] = "General",
 };
 
@@ -21,6 +22,7 @@ static const struct {
         {"XDG_CONFIG_HOME", "Where the folder facemill with the config file is; ~/.config when unset."},
         {"XDG_DATA_HOME", "Where the folder facemill with packs and ONNX Runtime is; ~/.local/share when unset."},
         {"VIRTUAL_ENV, CONDA_PREFIX", "Python environments in which ONNX Runtime's library is looked for."},
+        {"GPU_WORKER_URL", "The worker of --worker, where FM_WORKER is not set."},
         {"HOME", "The user's folder."},
 },
   files[] = {

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ON_ENGINE (ON_ANALYZE | ON_DETECT | ON_COMPARE | ON_CROP | ON_MODELS | ON_DOCTOR | ON_BENCH | ON_VALIDATE)
-#define ON_FACES (ON_ANALYZE | ON_DETECT | ON_COMPARE | ON_CROP | ON_BENCH | ON_VALIDATE)
+#define ON_ENGINE                                                                                                      \
+    (ON_ANALYZE | ON_DETECT | ON_COMPARE | ON_CROP | ON_MODELS | ON_DOCTOR | ON_BENCH | ON_VALIDATE | ON_SERVE)
+#define ON_FACES (ON_ANALYZE | ON_DETECT | ON_COMPARE | ON_CROP | ON_BENCH | ON_VALIDATE | ON_SERVE)
 #define ON_JOBS (ON_ANALYZE | ON_DETECT | ON_CROP)
 
 static const struct option_row rows[OPT_COUNT] = {
@@ -39,13 +40,31 @@ static const struct option_row rows[OPT_COUNT] = {
                        ON_ENGINE, "Arithmetic of the networks; what a provider cannot do is an error. auto: fp32"},
     [OPT_THREADS] = {"threads", NULL, OPTION_INTEGER, "N", NULL, NULL, 1, 1024, GROUP_ENGINE, ON_ENGINE,
                      "Threads inside networks, together. Unset: the cores this process may use"},
-    [OPT_BATCH] = {"batch", "batch-size", OPTION_INTEGER, "N", NULL, NULL, 1, 256, GROUP_ENGINE, ON_ENGINE,
+    [OPT_BATCH] = {"batch", "batch-size", OPTION_INTEGER, "N", NULL, NULL, 1, 256, GROUP_ENGINE, ON_ENGINE & ~ON_SERVE,
                    "Images or faces per network run. Unset: what was measured best for the provider"},
+    [OPT_MAX_BATCH] = {"max-batch", NULL, OPTION_INTEGER, "N", NULL, NULL, 1, 256, GROUP_ENGINE, ON_SERVE,
+                       "Images or faces of any requests per network run. Unset: what was measured best for the "
+                       "provider"},
+    [OPT_MAX_WAIT_US] =
+        {"max-wait-us", NULL, OPTION_INTEGER, "US", "0", NULL, 0, 1e7, GROUP_ENGINE, ON_SERVE,
+         "Microseconds that a batch which is not full may wait for company while its network is free. 0: not at all; "
+         "under load batches fill by themselves"},
     [OPT_QUEUE_DEPTH] =
-        {"queue-depth", NULL, OPTION_INTEGER, "N", NULL, NULL, 1, 4096, GROUP_ENGINE, ON_JOBS,
+        {"queue-depth", NULL, OPTION_INTEGER, "N", NULL, NULL, 1, 4096, GROUP_ENGINE, ON_JOBS | ON_SERVE,
          "Images accepted and not yet done. Unset: 64; 16 where decoded images are kept (--draw, crop)"},
     [OPT_CPU_MASK] = {"cpu-mask", NULL, OPTION_CHOICE, "SET", NULL, "scalar|avx2|avx512|neon", 0, 0, GROUP_ENGINE,
                       ON_ENGINE, "Highest instruction set of facemill's own kernels. Unset: the best this CPU has"},
+    [OPT_WORKER] =
+        {"worker", NULL, OPTION_TEXT, "URL[,URL...]", NULL, NULL, 0, 0, GROUP_ENGINE, ON_ANALYZE,
+         "Let a worker find the faces ('facemill serve', or another with the GPU worker's interface); of several, the "
+         "one with the fewest requests. The engine here takes over while none answers. Also: GPU_WORKER_URL"},
+    [OPT_WORKER_POLICY] = {"worker-policy", NULL, OPTION_CHOICE, "P", "prefer", "prefer|require", 0, 0, GROUP_ENGINE,
+                           ON_ANALYZE,
+                           "prefer: the engine here while no worker answers; require: then an error record"},
+    [OPT_WORKER_TOKEN_FILE] = {"worker-token-file", NULL, OPTION_TEXT, "FILE", NULL, NULL, 0, 0, GROUP_ENGINE,
+                               ON_ANALYZE, "The bearer token that the workers ask for: the file's first line"},
+    [OPT_WORKER_TIMEOUT] = {"worker-timeout", NULL, OPTION_INTEGER, "MS", "30000", NULL, 1, 86400000, GROUP_ENGINE,
+                            ON_ANALYZE, "Milliseconds that one request to a worker may take"},
     [OPT_DET_SIZE] = {"det-size", NULL, OPTION_SIZES, "N[,N...]", "640", NULL, 32, 4096, GROUP_FACES, ON_FACES,
                       "Side of the detector's square input; several (128,640) are merged. Multiples of 32, at most 4"},
     [OPT_DET_THRESHOLD] = {"det-threshold", "min-confidence", OPTION_NUMBER, "T", NULL, NULL, 0.001, 1, GROUP_FACES,
@@ -80,7 +99,7 @@ static const struct option_row rows[OPT_COUNT] = {
     [OPT_EMBEDDING] = {"embedding", NULL, OPTION_CHOICE, "E", "array", "array|base64|none", 0, 0, GROUP_OUTPUT,
                        ON_ANALYZE,
                        "How jsonl has embeddings: numbers, base64 of little-endian 32-bit floats, or not at all"},
-    [OPT_OUTPUT] = {"output", NULL, OPTION_TEXT, "FILE", NULL, NULL, 0, 0, GROUP_OUTPUT, ON_ALL,
+    [OPT_OUTPUT] = {"output", NULL, OPTION_TEXT, "FILE", NULL, NULL, 0, 0, GROUP_OUTPUT, ON_ALL & ~ON_SERVE,
                     "Write there instead of standard output: to FILE.part, renamed to FILE when the job is complete"},
     [OPT_SUMMARY] =
         {"summary", NULL, OPTION_TEXT, "FILE", NULL, NULL, 0, 0, GROUP_OUTPUT, ON_JOBS,
@@ -132,6 +151,41 @@ static const struct option_row rows[OPT_COUNT] = {
         {"mirror", NULL, OPTION_TEXT, "URL", NULL, NULL, 0, 0, GROUP_COMMAND, ON_MODELS,
          "pull: fetch the pack's file from below this URL instead of its own place; its digest holds all the "
          "same"},
+    [OPT_LISTEN] =
+        {"listen", NULL, OPTION_LIST, "ADDRESS", NULL, NULL, 0, 0, GROUP_SERVER, ON_SERVE,
+         "Listen there: HOST:PORT (port 0: any free one), [IPV6]:PORT, unix:PATH, or systemd for the sockets "
+         "of its unit; may be repeated. Unset: 127.0.0.1:8001"},
+    [OPT_TLS_CERT] = {"tls-cert", NULL, OPTION_TEXT, "FILE", NULL, NULL, 0, 0, GROUP_SERVER, ON_SERVE,
+                      "Certificate chain as PEM: HTTPS in the place of HTTP; needs --tls-key"},
+    [OPT_TLS_KEY] = {"tls-key", NULL, OPTION_TEXT, "FILE", NULL, NULL, 0, 0, GROUP_SERVER, ON_SERVE,
+                     "The certificate's private key as PEM"},
+    [OPT_TOKEN_FILE] = {"token-file", NULL, OPTION_TEXT, "FILE", NULL, NULL, 0, 0, GROUP_SERVER, ON_SERVE,
+                        "Bearer tokens, one per line: requests need one of them, but for health"},
+    [OPT_CORS_ORIGIN] = {"cors-origin", NULL, OPTION_TEXT, "ORIGIN", NULL, NULL, 0, 0, GROUP_SERVER, ON_SERVE,
+                         "Let pages of this origin (https://a.example, or *) call the worker from a browser"},
+    [OPT_MAX_BODY] = {"max-body", NULL, OPTION_BYTES, "BYTES", "64M", NULL, 1, 0, GROUP_SERVER, ON_SERVE,
+                      "Refuse larger requests (413), before they are read"},
+    [OPT_MAX_BODIES] = {"max-bodies", NULL, OPTION_BYTES, "BYTES", "1G", NULL, 1, 0, GROUP_SERVER, ON_SERVE,
+                        "Memory of all requests' bodies together; beyond it: 503"},
+    [OPT_MAX_CONNECTIONS] = {"max-connections", NULL, OPTION_INTEGER, "N", "16384", NULL, 1, 1e6, GROUP_SERVER,
+                             ON_SERVE, "Connections at a time; the file limit is raised for them where it may be"},
+    [OPT_IDLE_TIMEOUT] = {"idle-timeout", NULL, OPTION_INTEGER, "S", "60", NULL, 1, 86400, GROUP_SERVER, ON_SERVE,
+                          "Seconds after which a connection on which nothing happens is closed"},
+    [OPT_REQUEST_DEADLINE] =
+        {"request-deadline", NULL, OPTION_INTEGER, "MS", "0", NULL, 0, 4e9, GROUP_SERVER, ON_SERVE,
+         "Milliseconds after which a request's answer is worthless: it is answered with 504, and what was not begun is "
+         "not computed. A request may ask for less (X-Deadline-Ms). 0: no limit"},
+    [OPT_GRACE] = {"grace", NULL, OPTION_INTEGER, "S", "30", NULL, 0, 86400, GROUP_SERVER, ON_SERVE,
+                   "Seconds that accepted requests may take to end after SIGTERM"},
+    [OPT_IDLE_UNLOAD] = {"idle-unload", NULL, OPTION_INTEGER, "S", "0", NULL, 0, 1e6, GROUP_SERVER, ON_SERVE,
+                         "Unload the models after so many seconds without a picture; the next one loads them again. 0: "
+                         "never"},
+    [OPT_ALLOW_URL_HOST] = {"allow-url-host", NULL, OPTION_LIST, "HOST", NULL, NULL, 0, 0, GROUP_SERVER, ON_SERVE,
+                            "Let /extract fetch pictures from this host; may be repeated. Unset: from none"},
+    [OPT_ACCESS_LOG] = {"access-log", NULL, OPTION_CHOICE, "F", "off", "off|text|json", 0, 0, GROUP_SERVER, ON_SERVE,
+                        "A line per request, on standard error or in --access-log-file"},
+    [OPT_ACCESS_LOG_FILE] = {"access-log-file", NULL, OPTION_TEXT, "FILE", NULL, NULL, 0, 0, GROUP_SERVER, ON_SERVE,
+                             "Append the access log to FILE; SIGHUP opens it anew"},
     [OPT_QUIET] = {"quiet", NULL, OPTION_FLAG, NULL, "no", NULL, 0, 0, GROUP_GENERAL, ON_ALL,
                    "No progress, notes or summary on standard error; errors only"},
     [OPT_LOG_LEVEL] = {"log-level", NULL, OPTION_CHOICE, "L", "warn", "debug|info|warn|error|off", 0, 0, GROUP_GENERAL,
@@ -144,6 +198,10 @@ static const struct option_row rows[OPT_COUNT] = {
 
 const struct option_row *fm_option_row(enum option_id id) {
     return &rows[id];
+}
+
+const char *fm_option_other_variable(enum option_id id) {
+    return id == OPT_WORKER ? "GPU_WORKER_URL" : NULL;
 }
 
 static bool same_word(const char *word, const char *name, size_t length) {

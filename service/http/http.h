@@ -30,6 +30,8 @@ struct http_request {
 /* The first header or query value of a name; NULL when there is none. Header names in any case. */
 const char *fm_http_header(const struct http_request *request, const char *name);
 const char *fm_http_query(const struct http_request *request, const char *name);
+/* Query entry `index` as written, doubled and unknown ones too: its name and *value; NULL behind the last. */
+const char *fm_http_query_entry(const struct http_request *request, size_t index, const char **value);
 /* Has the client closed its side? Asks the socket. Any thread. */
 bool fm_http_client_gone(const struct http_request *request);
 
@@ -73,11 +75,13 @@ struct http_options {
     void *user;
     bool log_json;                                    /* the access log's form */
     void (*access_log)(const char *line, void *user); /* NULL: none; one call at a time */
+    void (*warn)(const char *words, void *user);      /* what stops nothing but should be known; NULL: nobody */
     void *log_user;
 };
 
-/* Listen and serve. *server is the caller's (fm_http_close). FM_INVALID_ARGUMENT (address, token file, certificate;
-   named in words), FM_IO (address in use), FM_UNSUPPORTED (no libmicrohttpd). */
+/* Listen and serve. *server is the caller's (fm_http_close), and set before the first handler is called.
+   FM_INVALID_ARGUMENT (address, token file, certificate; named in words), FM_IO (address in use), FM_UNSUPPORTED (no
+   libmicrohttpd). */
 FM_MUST_USE fm_status fm_http_open(const struct http_options *options, struct http_server **server, fm_error *error);
 /* Read certificate, key and token file again; on failure the old ones stay. */
 FM_MUST_USE fm_status fm_http_reload(struct http_server *server, fm_error *error);
@@ -89,7 +93,8 @@ size_t fm_http_close(struct http_server *server, uint32_t grace_ms);
 const char *fm_http_address(const struct http_server *server, size_t index);
 bool fm_http_is_exposed(const struct http_server *server); /* other than loopback and sockets, without a token */
 
-/* Since the start, for /metrics: a row per route and code. Seconds of requests by upper bound. */
+/* Since the start, for /metrics: a row per route and code. buckets[i] are the requests that took at most bounds[i]
+   seconds and longer than bounds[i - 1]: not summed up yet. */
 #define HTTP_BUCKETS 14
 extern const double fm_http_bounds[HTTP_BUCKETS - 1]; /* seconds; the last bucket has none */
 struct http_count {

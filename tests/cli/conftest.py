@@ -12,6 +12,8 @@ import zlib
 
 import pytest
 
+from real import KINDS, Real
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
 PROGRAM = os.environ.get("FM_PROGRAM", "")
@@ -80,6 +82,21 @@ def runtime():
     pytest.skip("no ONNX Runtime on this machine: set FM_ORT_LIBRARY, or run the set-up")
 
 
+def builtin_pack():
+    """Name of the pack inside the program; None when the build has none."""
+    rows = Facemill("/nowhere")("models", "list", "--format", "jsonl").records
+    return next((row["pack"] for row in rows if row.get("reason") == "built-in"), None)
+
+
+@pytest.fixture(scope="session")
+def builtin():
+    """The name of the pack inside the program."""
+    name = builtin_pack()
+    if name is None:
+        pytest.skip("this build has no pack inside (FM_BUILTIN_PACK is OFF)")
+    return name
+
+
 @pytest.fixture(scope="session")
 def make_pack(tmp_path_factory):
     """A pack of small networks by the name of its variant."""
@@ -122,6 +139,12 @@ def shared():
     if not os.path.isdir(os.path.join(folder, "models")):
         pytest.skip("no models in %s: set FM_SHARED to the folder of test data" % folder)
     return folder
+
+
+@pytest.fixture(params=KINDS)
+def real(request, tmp_path):
+    """Real networks and pictures with faces: a test that takes it runs on each kind there is here."""
+    return Real(request.param, tmp_path)
 
 
 # ---------------------------------------------------------------- pictures with known faces (tests/support/onnx_maker.h)

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import ROOT
 
-COMMANDS = ["analyze", "detect", "compare", "crop", "models", "providers", "doctor", "bench", "validate", "completion", "manual", "version"]
+COMMANDS = ["analyze", "detect", "compare", "crop", "models", "providers", "doctor", "bench", "validate", "serve", "completion", "manual", "version"]
 
 
 def need(tool):

@@ -18,6 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -25,7 +26,7 @@ from conftest import PROGRAM, ROOT, Facemill
 
 DOCUMENTS = [os.path.join(ROOT, "README.md")] + sorted(glob.glob(os.path.join(ROOT, "docs", "*.md")))
 GUIDES = ["install.md", "providers.md", "troubleshooting.md", "migrate-from-insightface.md", "accuracy.md",
-          "output.md", "manifest.md", "packs.md"]
+          "output.md", "manifest.md", "packs.md", "serve.md", "api.md", "client.md"]
 KNOWN_LANGUAGES = {"sh", "python", "text", "c", "cmake", "json", "jsonl", "csv", "ini"}
 FENCE = re.compile(r"^( *)```(.*)$")
 
@@ -115,11 +116,38 @@ def place(tmp_path, runtime, make_pack, png_support, pictures):
     return tmp_path, dict(facemill.environment, PATH="%s:%s" % (tmp_path / "bin", os.environ["PATH"]))
 
 
+@pytest.fixture
+def served(place):
+    """A worker beside it, on a socket that the folder's curl speaks to whatever address it is given."""
+    folder, environment = place
+    if not shutil.which("curl"):
+        pytest.skip("no curl, which the guide's blocks use (Debian: curl)")
+    (folder / "home" / ".curlrc").write_text('unix-socket = "worker.sock"\nmax-time = 60\nno-progress-meter\n')
+    with open(folder / "worker.log", "wb") as log:
+        worker = subprocess.Popen([PROGRAM, "serve", "--pack", "buffalo_l", "--listen", "unix:worker.sock", "--format", "jsonl"],
+                                  cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+    watch = threading.Timer(60, worker.kill)
+    watch.start()
+    started = worker.stdout.readline()
+    watch.cancel()
+    assert started, (folder / "worker.log").read_text()
+    yield place
+    worker.terminate()
+    worker.wait(60)
+    worker.stdout.close()
+
+
 def run_block(command, text, place):
     folder, environment = place
     done = subprocess.run(command + [text], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=120)
     return done.returncode, done.stdout.decode(errors="replace")
+
+
+def needs_worker(path):
+    """Does a block speak to one that no block starts?"""
+    ran = [text for _, language, words, text in blocks(path) if language == "sh" and not words.startswith("not-run:")]
+    return any("curl " in text for text in ran) and not any("facemill serve" in text for text in ran)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
@@ -139,7 +167,7 @@ def test_every_command_block_runs_or_says_why_not(path, request):
             continue
         expected = re.fullmatch(r"(?:exits: (\d+))?", words)
         assert expected, "%s: '%s' is neither nothing, nor 'exits: N', nor 'not-run: WHY'" % (at, words)
-        place = place or request.getfixturevalue("place")
+        place = place or request.getfixturevalue("served" if needs_worker(path) else "place")
         code, said = run_block(["sh", "-euc"] if language == "sh" else [sys.executable, "-c"], text, place)
         ran += 1
         if code != int(expected.group(1) or 0):
@@ -163,7 +191,7 @@ def peer():
     return python
 
 
-def test_worked_example_beside_insightface(tmp_path, runtime, shared, peer):
+def test_worked_example_beside_insightface(tmp_path, runtime, peer, shared):
     """The guide's two blocks as they stand, with real models and a photograph."""
     models = tmp_path / "home" / ".insightface" / "models" / "buffalo_l"
     models.mkdir(parents=True)

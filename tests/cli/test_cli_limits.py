@@ -243,11 +243,14 @@ def corrupt(data, chance):
     return bytes(data)
 
 
-def test_500_corrupt_variants_of_real_images(working, shared, tmp_path):
-    sources = [path for part in ("photos", "formats", "orientation")
-               for path in sorted(pathlib.Path(shared, "images", part).iterdir()) if path.stat().st_size < 900000]
-    if len({path.suffix for path in sources}) < 5:
-        pytest.skip("%s/images has no pictures of every format" % shared)
+def test_500_corrupt_variants_of_real_images(working, real, tmp_path):
+    """Of photographs in every format, or of drawn pictures in two."""
+    sources = [pathlib.Path(path) for path in real.formats]
+    if real.kind == "shared":
+        for part in ("photos", "orientation"):
+            sources += sorted((sources[0].parents[1] / part).iterdir())
+    sources = [path for path in sources if path.stat().st_size < 900000]
+    assert len({path.suffix for path in sources}) >= {"shared": 5, "mini": 2}[real.kind]
     chance = random.Random(20)
     for i in range(VARIANTS):
         path = sources[i % len(sources)]
@@ -270,12 +273,13 @@ def test_500_corrupt_variants_of_real_images(working, shared, tmp_path):
     assert seconds < 100 and summary["peak_memory_bytes"] < 2048 * MIB
 
 
-def test_no_corrupt_variant_takes_long_alone(working, shared, tmp_path):
+def test_no_corrupt_variant_takes_long_alone(working, real, tmp_path):
     """One variant of each real picture, each by itself with two seconds to go: a late one would be a `deadline` record."""
     chance = random.Random(21)
-    for i, path in enumerate(sorted(pathlib.Path(shared, "images", "formats").iterdir()) * 4):
-        broken = tmp_path / ("%02d%s" % (i, path.suffix))
+    (tmp_path / "in").mkdir()
+    for i, path in enumerate(map(pathlib.Path, real.formats * 4)):
+        broken = tmp_path / "in" / ("%02d%s" % (i, path.suffix))
         broken.write_bytes(corrupt(path.read_bytes(), chance))
-    ran = working("detect", tmp_path, "--deadline", 2000, "--queue-depth", 1, code=None)
+    ran = working("detect", tmp_path / "in", "--deadline", 2000, "--queue-depth", 1, code=None)
     assert ran.code in (0, 1) and len(ran.records) == 36
     assert not [record for record in ran.records if record.get("error", {}).get("code") == "deadline"]

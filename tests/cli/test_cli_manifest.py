@@ -54,6 +54,31 @@ def test_the_packs_verdict(working, pack, two):
         assert working("compare", *two, "--pack", folder).records[0]["same"] is same
 
 
+def test_what_a_pack_says_of_itself_is_shown_and_kept(working, pack, facemill):
+    folder, write = pack
+    texts, weak = ["Made by nobody, from nothing: \u00e9\u00e8.", "For trying, under \"no\" terms."], ["Weak in the dark."]
+    write(embedder={"about": weak}, about=texts)
+    shown = {record["file"]: record for record in working("models", "show", folder).records}
+    assert {file: record["about"] for file, record in shown.items()} == {"detector.onnx": [], "embedder.onnx": weak}
+    assert [record["pack_about"] for record in shown.values()] == [texts, texts]
+    alone = working("models", "show", folder / "embedder.onnx").records[0]
+    assert (alone["about"], alone["pack_about"]) == (weak, texts)
+    table = working("models", "show", folder, "--format", "table").out.splitlines()
+    assert table[-2:] == ["  about         " + text for text in texts]
+    assert table.count("  about         " + weak[0]) == 1 and len([line for line in table if "  about  " in line]) == 3
+    facemill("models", "add", folder, "--name", "kept", "--licence", "MIT")
+    written = json.loads((facemill.home / ".local/share/facemill/packs/kept/manifest.json").read_text())
+    assert written["about"] == texts and [model.get("about") for model in written["models"]] == [None, weak]
+    write(about=texts + ["two\nlines"])
+    ran = working("analyze", "none.png", "--pack", folder, code=3)
+    assert "about is 'two" in ran.err and "at most 16 texts" in ran.err
+
+
+def test_a_file_without_a_manifest_says_nothing_of_itself(working, make_pack):
+    for record in working("models", "show", make_pack("stock")).records:
+        assert record["about"] == [] and record["pack_about"] == []
+
+
 def test_damage_is_found_before_use(working, pack, two):
     folder, write = pack
     model = folder / "embedder.onnx"

@@ -191,21 +191,6 @@ def test_provider_options_are_for_providers_that_exist(working, folder):
     assert "ort:nope" in ran.err and ran.out == ""
 
 
-def test_openvino_refuses_an_option_that_it_does_not_know(working, folder):
-    rows = {row["provider"]: row for row in working("providers", **from_outside()).records}
-    if not rows["ort:openvino"]["available"]:
-        pytest.skip("no OpenVINO here: " + rows["ort:openvino"]["reason"])
-    arguments = ["detect", folder / "a.png", "--provider", "ort:openvino"]
-    working(*arguments, **from_outside())
-    ran = working(*arguments, "--provider-option", "ort:openvino:no_such_key=1", code=None, **from_outside())
-    assert ran.code in (2, 3) and "--provider-option" in ran.err and ran.out == ""
-
-
-def from_outside():
-    """Where the libraries set up on this machine are, which the tests' own home hides."""
-    return dict({key: os.environ[key] for key in ("HOME", "XDG_DATA_HOME") if key in os.environ}, FM_ORT_LIBRARY="")
-
-
 def told(working, folder, tmp_path, *arguments):
     """What a runtime with CUDA was told of its options: a fake one, which runs nothing."""
     fake = os.environ.get("FM_FAKE_RUNTIME")

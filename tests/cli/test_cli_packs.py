@@ -13,6 +13,7 @@ import pytest
 from conftest import png
 from packs import (LICENCE, encrypted, entry, full_disk, index, networks, on_terminal, patched, place, pull, server,
                    stock_zip, zipped)
+from real import KINDS, MINI, SHARED
 
 
 # ---------------------------------------------------------------- add
@@ -45,25 +46,28 @@ def test_model_options_reach_the_manifest(place, make_pack):
     place.kept("bgr")
 
 
-def test_what_cannot_be_used_says_why_and_how_it_could_be(place, shared):
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_cannot_be_used_says_why_and_how_it_could_be(place, kind):
     """A network of side 150, for which no crop is known: the words that refuse it lead to a pack that works."""
     folder = place.tmp / "strange"
     folder.mkdir()
-    shutil.copy(os.path.join(shared, "models", "dlib_resnet_v1.onnx"), folder)
-    reasons = {"dlib_resnet_v1.onnx": "no aligned crop of 150x150 is known"}
-    for source in (folder / "dlib_resnet_v1.onnx", folder):
+    models, file = (MINI, "mini-rec.onnx") if kind == "mini" else (os.path.join(SHARED, "models"), "dlib_resnet_v1.onnx")
+    shutil.copy(os.path.join(models, file), folder)
+    reasons = {file: "no aligned crop of 150x150 is known"}
+    for source in (folder / file, folder):
         err = place.run("models", "add", source, "--name", "new", code=3).err
-        for file, reason in reasons.items():
-            assert "%s: %s" % (file, reason) in err, err
+        for other, reason in reasons.items():
+            assert "%s: %s" % (other, reason) in err, err
         assert "say what it is: --model-option FILE:points=... --model-option FILE:side=... (docs/manifest.md)" in err, err
         assert "listed in the manifest" not in err, err
-        shutil.copy(os.path.join(shared, "models", "pose_quality.onnx"), folder)
-        reasons["pose_quality.onnx"] = "attribute network (input 96x96)"
-    err = place.run("models", "add", folder, "--name", "old", "--replace", "--model-option", "dlib_resnet_v1.onnx:side=150", code=3).err
+        if kind == "shared":
+            shutil.copy(os.path.join(models, "pose_quality.onnx"), folder)
+            reasons["pose_quality.onnx"] = "attribute network (input 96x96)"
+    err = place.run("models", "add", folder, "--name", "old", "--replace", "--model-option", file + ":side=150", code=3).err
     assert "no aligned crop of 150x150" in err, err
     place.check()
-    ran = place.run("models", "add", folder, "--name", "new", "--model-option", "dlib_resnet_v1.onnx:side=150", "--model-option",
-                    "dlib_resnet_v1.onnx:points=53,60 97,60 75,86 57,110 93,110")
+    ran = place.run("models", "add", folder, "--name", "new", "--model-option", file + ":side=150", "--model-option",
+                    file + ":points=53,60 97,60 75,86 57,110 93,110")
     assert ran.records[0]["useful"] == 1
     place.check("new")
 
@@ -222,7 +226,7 @@ def test_leftovers_of_killed_runs_are_put_right(place, make_pack):
         shutil.copytree(make_pack("stock"), place.packs / name / "pack")
     shutil.copytree(place.packs / "old", place.packs / ".old-lost.AbCdEf" / "pack")
     (place.packs / ".mine").mkdir()
-    assert [r["pack"] for r in place.run("models", "list").records if "pack" in r] == ["old"]
+    assert [r["pack"] for r in place.run("models", "list").records if r.get("reason") == "installed"] == ["old"]
     place.run("models", "add", make_pack("stock"), "--name", "next")
     assert place.names() == [".mine", "lost", "next", "old"] and place.state() == place.before
     assert len(place.run("detect", "--pack", "lost", place.tmp / "a.png").records[0]["faces"]) == 2

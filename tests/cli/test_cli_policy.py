@@ -1,9 +1,8 @@
 """Which provider runs: policy and audit, doctor's three situations, and options that must be seen to have an effect.
 
-What needs OpenVINO runs when the environment's ONNX Runtime has it (scripts/test.sh runs these tests against both)."""
+scripts/test.sh runs these tests on two runtimes; what only one with OpenVINO can show is in test_cli_openvino.py."""
 
 import json
-import os
 import shutil
 
 import pytest
@@ -21,13 +20,6 @@ def rows_of(ran):
 def rows(runtime, tmp_path_factory):
     """What the runtime under test offers."""
     return rows_of(Facemill(tmp_path_factory.mktemp("home"), FM_ORT_LIBRARY=runtime)("providers", code=None))
-
-
-@pytest.fixture
-def openvino(working, rows):
-    if not rows["ort:openvino"]["available"]:
-        pytest.skip("needs ONNX Runtime with OpenVINO (scripts/setup_openvino.sh, FM_ORT_LIBRARY): " + rows["ort:openvino"]["reason"])
-    return working
 
 
 @pytest.fixture
@@ -80,23 +72,6 @@ def test_ordered_takes_the_first_that_works_and_says_why_not_the_others(working,
     assert "CUDAExecutionProvider" in no_cuda["reason"] or ".so" in no_cuda["reason"], "names neither provider nor library"
 
 
-def test_strict_names_the_node_that_would_run_elsewhere(openvino, folder, make_pack):
-    for policy in ([], ["--policy", "strict"]):
-        ran = openvino("analyze", "--pack", make_pack("foreign"), "--provider", "ort:openvino", *policy, folder, code=3)
-        assert ran.out == ""
-        for words in ("embedder.onnx", "ort:openvino", "'foreign_pool'", "LpPool", "--policy ordered"):
-            assert words in ran.err
-    openvino("analyze", "--provider", "ort:openvino", folder)  # the same without that node
-
-
-def test_ordered_runs_it_and_says_what_ran_elsewhere(openvino, folder, make_pack):
-    for arguments in (["--provider", "ort:openvino,ort:cpu"], ["--provider", "ort:openvino", "--policy", "ordered"]):
-        ran = openvino("analyze", "--pack", make_pack("foreign"), *arguments, folder)
-        assert embedder_faces(ran) == 6 and "embedder on ort:openvino" in ran.summary_line
-        warning, = [line for line in ran.err.splitlines() if "foreign_pool" in line]
-        assert "1 of 3 nodes ran elsewhere" in warning and "CPUExecutionProvider" in warning and "embedder.onnx" in warning
-
-
 def test_strict_on_what_is_not_there(plain, folder):
     ran = plain("analyze", "--provider", "ort:openvino", folder, code=3)
     assert ran.out == "" and "OpenVINOExecutionProvider" in ran.err and "setup_openvino.sh" in ran.err
@@ -112,33 +87,12 @@ def test_no_runtime_at_all_is_3_with_the_remedy(no_runtime, folder, make_pack):
 
 # ---------------------------------------------------------------- validate
 
-def real_pack(shared, tmp_path, name, recogniser):
-    (tmp_path / name).mkdir()
-    for file in ("det_500m.onnx", recogniser):
-        (tmp_path / name / file).symlink_to(os.path.join(shared, "models", file))
-    return tmp_path / name
-
-
-def test_validate_openvino_against_cpu(openvino, folder):
-    verdict = openvino("validate", "ort:cpu", "ort:openvino", "--images", folder).records[-1]
-    assert verdict["verdict"] == "pass" and verdict["compared"] == 6 and verdict["cosine_min"] > 0.99999
-    assert set(verdict["a"]["providers"].values()) == {"ort:cpu"} and set(verdict["b"]["providers"].values()) == {"ort:openvino"}
-
-
-def test_validate_openvino_against_cpu_on_real_models(openvino, shared, tmp_path):
-    pack = real_pack(shared, tmp_path, "fp32", "w600k_mbf.onnx")
-    photos = [os.path.join(shared, "images", "photos", name) for name in ("t1.jpg", "couple.jpg", "img1.jpg")]
-    verdict = openvino("validate", "ort:cpu", "ort:openvino", "--pack", pack, *[w for p in photos for w in ("--images", p)]).records[-1]
-    assert verdict["verdict"] == "pass" and verdict["images"] == 3 and verdict["compared"] >= 6
-    assert verdict["missing_in_a"] == verdict["missing_in_b"] == 0 and verdict["crop_cosine_min"] > 0.9999
-
-
-def test_validate_tells_the_quantised_recogniser_apart(working, shared, tmp_path):
-    for name, recogniser in (("fp32", "w600k_mbf.onnx"), ("int8", "w600k_mbf_quint8.onnx")):
-        real_pack(shared, tmp_path, name, recogniser)
-    verdict = working("validate", "ort:cpu,pack=%s/fp32" % tmp_path, "ort:cpu,pack=%s/int8" % tmp_path, "--images",
-                      os.path.join(shared, "images", "photos", "couple.jpg"), code=4).records[-1]
-    assert verdict["verdict"] == "fail" and verdict["crops_over_limit"] == verdict["compared"] > 0
+def test_validate_tells_another_recogniser_apart(working, real):
+    """The quantised one of the same weights, or the same one fed blue for red."""
+    verdict = working("validate", "ort:cpu,pack=%s" % real.pack, "ort:cpu,pack=%s" % real.other, "--images", real.pictures[1],
+                      code=4).records[-1]
+    assert verdict["verdict"] == "fail" and verdict["over_limit"] == verdict["compared"] > 0
+    assert verdict["crops_over_limit"] == verdict["faces_a"]  # those with a rival too
     assert verdict["cosine_min"] < 0.999 and verdict["box_max"] == 0  # the detector is the same
 
 
@@ -155,16 +109,6 @@ def test_doctor_on_the_plain_wheel(plain):
     assert missing["verdict"] == "missing" and "OpenVINOExecutionProvider" in missing["detail"]
     assert "setup_openvino.sh" in missing["remedy"]
     assert not [key for key, row in found.items() if key[0] == "providers" and row["verdict"] == "missing" and not row["remedy"]]
-
-
-def test_doctor_on_the_openvino_library(openvino):
-    found = findings(openvino("doctor"))
-    for name in ("ort:openvino", "ort:cpu"):
-        row = found["providers", name]
-        assert row["verdict"] == "good" and row["remedy"] is None and openvino.environment["FM_ORT_LIBRARY"] in row["detail"]
-    assert [key for key in found if key[0] == "libraries" and key[1].startswith("libopenvino")]
-    assert found["self-test", "company"]["verdict"] == found["self-test", "embedding"]["verdict"] == "good"
-    assert found["verdict", "facemill"]["verdict"] == "good"
 
 
 def test_doctor_without_a_runtime(no_runtime, make_pack):

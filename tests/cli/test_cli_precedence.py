@@ -10,7 +10,7 @@ import pytest
 
 from conftest import ROOT
 
-COMMANDS = ["analyze", "detect", "compare", "crop", "models", "providers", "doctor", "bench", "validate", "completion", "manual", "version"]
+COMMANDS = ["analyze", "detect", "compare", "crop", "models", "providers", "doctor", "bench", "validate", "serve", "completion", "manual", "version"]
 APART = ("config", "print-config")  # they say where to read, and whether to print: a test of their own
 
 

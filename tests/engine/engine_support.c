@@ -74,6 +74,26 @@ bool test_has_runtime(void) {
     return available;
 }
 
+/* ---- files */
+
+bool test_drawn(const char *name, char *path, size_t size) {
+    assert_true(fm_path_join(path, size, TEST_DRAWN, name));
+    if (fm_path_kind(path) != OS_PATH_FILE) {
+        print_message("no drawn pictures in %s: ctest draws them first, with Python\n", TEST_DRAWN);
+        return false;
+    }
+    return true;
+}
+
+bool test_shared(const char *name, char *path, size_t size) {
+    const char *shared = fm_environment("FM_SHARED");
+    if (!shared || !fm_path_join(path, size, shared, name) || fm_path_kind(path) != OS_PATH_FILE) {
+        print_message("without FM_SHARED/%s: done on packs/mini alone\n", name);
+        return false;
+    }
+    return true;
+}
+
 /* ---- checks */
 
 static float largest_difference(const struct maker_face *want, const fm_face *have) {

@@ -25,6 +25,11 @@ void test_packs_remove(void);
 /* Is there a runtime library that ort:cpu can load? */
 bool test_has_runtime(void);
 
+/* Path of a picture that tests/support/draw_pictures.py drew; none is drawn where there is no Python, which is said. */
+bool test_drawn(const char *name, char *path, size_t size);
+/* Path of a file below FM_SHARED; false, and said, when it is not there. */
+bool test_shared(const char *name, char *path, size_t size);
+
 /* Exactly the faces that the squares mean. */
 void test_check_faces(const struct test_image *image, const fm_result *result);
 /* The same faces to the last bit, embeddings included. */

@@ -1,5 +1,6 @@
 /* Batcher, on a provider made for the test: out of memory halves the batch and is reported once; a batch that mixes its
-   images is noticed at load; networks on the host never use more threads together than the budget has. */
+   images is noticed at load; networks on the host never use more threads together than the budget has; nobody waits
+   for company in a place that others need. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -31,6 +32,7 @@ struct run {
 
 static struct session fake = {.fits = MOST};
 static atomic_int running, most_running, runs;
+static uint64_t max_wait_ns; /* of the next network */
 
 static fm_status fake_open(const struct runtime_options *options, const struct session_request *request,
                            struct session **session, fm_error *error) {
@@ -145,6 +147,7 @@ static void bench_open(struct bench *bench, int batch, int threads, int budget) 
                                             .budget = &bench->budget,
                                             .batch = batch,
                                             .threads = threads,
+                                            .max_wait_ns = max_wait_ns,
                                             .width = SIDE,
                                             .height = SIDE};
     if (fm_network_open(&options, &bench->network, &error) != FM_OK)
@@ -257,12 +260,46 @@ static void networks_stay_inside_the_budget(void **state) {
     bench_close(&bench);
 }
 
+/* Two batches and three shapes: the third image needs the place of one that waits. The last ones go when the network is
+   trimmed. */
+static void no_batch_waits_in_a_place_that_is_needed(void **state) {
+    (void)state;
+    static const int sides[3] = {SIDE, SIDE / 2, SIDE / 4};
+    struct bench bench;
+    struct collector collector = {.owner = {collect}};
+    fake = (struct session){.fits = MOST};
+    max_wait_ns = UINT64_C(10000000000);
+    bench_open(&bench, MOST, 1, 1);
+    const uint64_t start = fm_clock_ns();
+    for (int i = 0; i < 3; i++) {
+        struct batch *batch = NULL;
+        fm_error error = {0};
+        int slot = 0;
+        assert_int_equal(
+            fm_network_acquire(bench.network, sides[i], sides[i], &collector.owner, i, &batch, &slot, &error), FM_OK);
+        ((float *)batch->input.bytes)[0] = (float)(100 * i);
+        fm_network_commit(bench.network, batch);
+    }
+    assert_true(atomic_load(&collector.count) >= 1);
+    fm_network_trim(bench.network);
+    assert_int_equal(atomic_load(&collector.count), 3);
+    assert_true(fm_clock_ns() - start < max_wait_ns);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(collector.status[i], FM_OK);
+        assert_true(collector.answers[i] == (float)(100 * i));
+    }
+    assert_int_equal(atomic_load(&runs), 3);
+    max_wait_ns = 0;
+    bench_close(&bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(out_of_memory_halves_the_batch_and_is_said_once),
         cmocka_unit_test(out_of_memory_for_one_image_fails_that_image),
         cmocka_unit_test(mixed_images_are_noticed_at_load),
         cmocka_unit_test(networks_stay_inside_the_budget),
+        cmocka_unit_test(no_batch_waits_in_a_place_that_is_needed),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     test_packs_remove();

@@ -1,6 +1,6 @@
 /* Full batches of 3 and 8 against single runs, to the last bit, on ort:cpu: the stock heads whose rows run cell, image,
-   anchor, heads with a true batch, the structure of det_10g, the recogniser, and the real models of FM_SHARED/models
-   when they are there. */
+   anchor, heads with a true batch, the structure of det_10g, the recogniser, the networks of packs/mini on drawn faces,
+   and those of FM_SHARED/models when they are there. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -12,6 +12,7 @@
 
 #include "engine/engine.h"
 #include "engine_support.h"
+#include "image/image.h"
 
 #define MOST 8
 #define CAPACITY 20000
@@ -27,6 +28,7 @@ struct collector {
     struct slot_owner owner;
     struct device *device;
     int side;
+    const struct image *pictures; /* MOST of them, or NULL: noise */
     struct answer *answers;
     atomic_int count;
     int largest_batch;
@@ -45,9 +47,21 @@ static void collect(struct slot_owner *owner, int index, const struct slot_answe
             fm_detector_collect(model, collector->device, slot->outputs, slot->batch, slot->slot, collector->side,
                                 collector->side, 1.0, 0.02f, answer->candidates, CAPACITY, &answer->count, NULL);
     else if (slot->status == FM_OK)
-        memcpy(answer->embedding, (const float *)slot->outputs[0].bytes + (size_t)slot->slot * 512,
-               sizeof answer->embedding);
+        memcpy(answer->embedding,
+               (const float *)slot->outputs[0].bytes + (size_t)slot->slot * (size_t)model->recogniser.size,
+               (size_t)model->recogniser.size * sizeof(float));
     atomic_fetch_add(&collector->count, 1);
+}
+
+static void write_slot(const struct network *network, struct batch *batch, int slot, int side,
+                       const struct rgb_view *view) {
+    const struct letterbox fit = fm_letterbox_fit(view->width, view->height, side, side);
+    struct buffer scratch = {0};
+    assert_int_equal(
+        fm_device_ops(network->device)
+            ->letterbox(network->device, view, &fit, &network->model->pixels, &batch->input, slot, &scratch, NULL),
+        FM_OK);
+    fm_buffer_reset(&scratch);
 }
 
 /* A picture per image: noise with flat patches, and coloured squares for the generated detectors. */
@@ -60,13 +74,7 @@ static void fill_slot(const struct network *network, struct batch *batch, int sl
             drawn.rgb[i] = (uint8_t)((i >> 9) * (size_t)(image + 3));
     }
     const struct rgb_view view = {drawn.rgb, side, side, (size_t)side * 3};
-    const struct letterbox fit = fm_letterbox_fit(side, side, side, side);
-    struct buffer scratch = {0};
-    assert_int_equal(
-        fm_device_ops(network->device)
-            ->letterbox(network->device, &view, &fit, &network->model->pixels, &batch->input, slot, &scratch, NULL),
-        FM_OK);
-    fm_buffer_reset(&scratch);
+    write_slot(network, batch, slot, side, &view);
     test_image_free(&drawn);
 }
 
@@ -81,7 +89,14 @@ static void run_images(struct network *network, struct collector *collector, int
                                                 &batches[i], &slot, NULL),
                              FM_OK);
             assert_ptr_equal(batches[i], batches[0]); /* one batch holds them all */
-            fill_slot(network, batches[i], slot, collector->side, first + i);
+            if (collector->pictures) {
+                const struct image *picture = &collector->pictures[first + i];
+                const struct rgb_view view = {picture->rgb.bytes, picture->width, picture->height,
+                                              (size_t)picture->width * 3};
+                write_slot(network, batches[i], slot, collector->side, &view);
+            } else {
+                fill_slot(network, batches[i], slot, collector->side, first + i);
+            }
         }
         for (int i = 0; i < now; i++)
             fm_network_commit(network, batches[i]);
@@ -129,20 +144,22 @@ static void open_network(const struct model *model, struct device *device, int b
         fail_msg("%s: %s", model->file, error.message);
 }
 
-static void compare_model(const struct model *model, struct device *device, int side) {
+static void compare_model(const struct model *model, struct device *device, int side, const struct image *pictures) {
     struct answer alone[MOST] = {{0}}, together[MOST] = {{0}};
     const bool detects = model->task == MODEL_DETECTION;
     struct network *network = NULL;
     answers_init(alone);
     answers_init(together);
-    struct collector collector = {.owner = {collect}, .device = device, .side = side, .answers = alone};
+    struct collector collector = {
+        .owner = {collect}, .device = device, .side = side, .pictures = pictures, .answers = alone};
     open_network(model, device, 1, side, &network);
     run_images(network, &collector, MOST, 1);
     assert_int_equal(collector.largest_batch, 1);
     fm_network_close(network);
     static const int sizes[] = {3, 8};
     for (int k = 0; k < 2; k++) {
-        collector = (struct collector){.owner = {collect}, .device = device, .side = side, .answers = together};
+        collector = (struct collector){
+            .owner = {collect}, .device = device, .side = side, .pictures = pictures, .answers = together};
         open_network(model, device, sizes[k], side, &network);
         assert_int_equal(network->max_batch, sizes[k]);
         run_images(network, &collector, MOST, sizes[k]);
@@ -156,7 +173,7 @@ static void compare_model(const struct model *model, struct device *device, int 
     answers_reset(together);
 }
 
-static void compare_pack(const char *path, int side) {
+static void compare_pack(const char *path, int side, const struct image *pictures) {
     struct pack *pack = NULL;
     struct device *device = NULL;
     fm_error error = {0};
@@ -164,9 +181,10 @@ static void compare_pack(const char *path, int side) {
         fail_msg("%s: %s", path, error.message);
     assert_int_equal(fm_device_row(0)->open(0, fm_cpu_level(), &device, &error), FM_OK);
     if (pack->tasks[MODEL_DETECTION])
-        compare_model(pack->tasks[MODEL_DETECTION], device, side);
+        compare_model(pack->tasks[MODEL_DETECTION], device, side, pictures);
     if (pack->tasks[MODEL_RECOGNITION])
-        compare_model(pack->tasks[MODEL_RECOGNITION], device, pack->tasks[MODEL_RECOGNITION]->recogniser.side);
+        compare_model(pack->tasks[MODEL_RECOGNITION], device, pack->tasks[MODEL_RECOGNITION]->recogniser.side,
+                      pictures);
     fm_device_row(0)->close(device);
     fm_pack_close(pack);
 }
@@ -174,20 +192,7 @@ static void compare_pack(const char *path, int side) {
 static void generated(const char *name, int side) {
     if (!test_has_runtime())
         skip();
-    compare_pack(test_pack(name), side);
-}
-
-static void real_model(const char *file, int side) {
-    char folder[OS_PATH_SIZE], path[OS_PATH_SIZE];
-    const char *shared = fm_environment("FM_SHARED");
-    if (!test_has_runtime())
-        skip();
-    if (!shared || !fm_path_join(folder, sizeof folder, shared, "models") ||
-        !fm_path_join(path, sizeof path, folder, file) || fm_path_kind(path) != OS_PATH_FILE) {
-        print_message("skipped: FM_SHARED/models/%s is not there\n", file);
-        skip();
-    }
-    compare_pack(path, side);
+    compare_pack(test_pack(name), side, NULL);
 }
 
 static void stock(void **state) {
@@ -205,25 +210,46 @@ static void det_10g(void **state) {
     generated("det_10g", 128);
 }
 
-static void det_500m(void **state) {
-    (void)state;
-    real_model("det_500m.onnx", 320);
+/* Faces of all sizes for the real networks, the same for every batch. */
+static bool read_pictures(struct image pictures[MOST]) {
+    static const char *const names[MOST] = {"one.png",      "two.png",   "three.png", "six.png",
+                                            "portrait.png", "small.png", "large.png", "turned.jpg"};
+    for (int i = 0; i < MOST; i++) {
+        char path[OS_PATH_SIZE];
+        struct buffer file = {0};
+        fm_error error = {0};
+        if (!test_drawn(names[i], path, sizeof path))
+            return false;
+        if (fm_file_read(path, 1 << 24, &file, &error) != FM_OK ||
+            fm_image_read(&pictures[i], file.bytes, file.size, names[i], NULL, &error) != FM_OK)
+            fail_msg("%s", error.message);
+        fm_buffer_reset(&file);
+    }
+    return true;
 }
 
-static void scrfd_2500m(void **state) {
+static void real_networks(void **state) {
+    static const char *const shared[] = {"models/det_500m.onnx", "models/scrfd_2.5g_bnkps.onnx",
+                                         "models/w600k_mbf.onnx"};
+    static struct image pictures[MOST];
+    char path[OS_PATH_SIZE];
     (void)state;
-    real_model("scrfd_2.5g_bnkps.onnx", 320);
-}
-
-static void w600k_mbf(void **state) {
-    (void)state;
-    real_model("w600k_mbf.onnx", 112);
+    if (!test_has_runtime() || !read_pictures(pictures))
+        skip();
+    compare_pack(TEST_MINI_PACK, 320, pictures);
+    for (int i = 0; i < 3; i++)
+        if (test_shared(shared[i], path, sizeof path))
+            compare_pack(path, 320, pictures);
+    for (int i = 0; i < MOST; i++)
+        fm_image_reset(&pictures[i]);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stock),    cmocka_unit_test(batched),     cmocka_unit_test(det_10g),
-        cmocka_unit_test(det_500m), cmocka_unit_test(scrfd_2500m), cmocka_unit_test(w600k_mbf),
+        cmocka_unit_test(stock),
+        cmocka_unit_test(batched),
+        cmocka_unit_test(det_10g),
+        cmocka_unit_test(real_networks),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     test_packs_remove();

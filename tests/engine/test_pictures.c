@@ -46,6 +46,46 @@ static void written_pictures_come_back(void **state) {
     test_image_free(&image);
 }
 
+struct taken {
+    uint8_t bytes[1 << 18];
+    size_t size;
+    int calls;
+};
+
+static void take(const void *bytes, size_t size, void *user) {
+    struct taken *taken = user;
+    assert_true(size <= sizeof taken->bytes);
+    memcpy(taken->bytes, bytes, size);
+    taken->size = size;
+    taken->calls++;
+}
+
+static void encoded_pictures_are_the_written_ones(void **state) {
+    (void)state;
+    struct test_image image = test_image_make(320, 96, 3);
+    const fm_pixels pixels = test_image_pixels(&image);
+    struct taken *taken = calloc(1, sizeof *taken);
+    for (int format = FM_FILE_PNG; format <= FM_FILE_JPEG; format++) {
+        struct buffer file = {0};
+        fm_error error = {0};
+        taken->calls = 0;
+        assert_int_equal(fm_image_encode(&pixels, (fm_file_format)format, take, taken, &error), FM_OK);
+        assert_int_equal(taken->calls, 1);
+        assert_int_equal(fm_image_write(&pixels, path_of("e"), format, &error), FM_OK);
+        assert_int_equal(fm_file_read(path_of("e"), 1 << 20, &file, &error), FM_OK);
+        assert_int_equal(file.size, taken->size);
+        assert_memory_equal(file.bytes, taken->bytes, file.size);
+        fm_buffer_reset(&file);
+    }
+    fm_pixels device = pixels;
+    device.memory = FM_MEMORY_CUDA;
+    taken->calls = 0;
+    assert_int_equal(fm_image_encode(&device, FM_FILE_PNG, take, taken, NULL), FM_UNSUPPORTED);
+    assert_int_equal(taken->calls, 0);
+    free(taken);
+    test_image_free(&image);
+}
+
 static void limits_hold_before_decoding(void **state) {
     (void)state;
     struct test_image image = test_image_make(640, 160, 2);
@@ -210,8 +250,11 @@ static void refusals_have_words(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(written_pictures_come_back), cmocka_unit_test(limits_hold_before_decoding),
-        cmocka_unit_test(annotation_draws_on_a_copy), cmocka_unit_test(crops_do_not_depend_on_the_form_of_the_pixels),
+        cmocka_unit_test(written_pictures_come_back),
+        cmocka_unit_test(encoded_pictures_are_the_written_ones),
+        cmocka_unit_test(limits_hold_before_decoding),
+        cmocka_unit_test(annotation_draws_on_a_copy),
+        cmocka_unit_test(crops_do_not_depend_on_the_form_of_the_pixels),
         cmocka_unit_test(refusals_have_words),
     };
     if (!fm_temporary_folder(folder, sizeof folder))

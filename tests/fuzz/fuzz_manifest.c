@@ -27,6 +27,16 @@ static void check_file(const char *file) {
         require(strcspn(part, "/") > 0 && strncmp(part, "../", 3) != 0 && strcmp(part, "..") != 0);
 }
 
+/* Plain texts of the right length, and an end. */
+static void check_about(const struct manifest *manifest, const struct manifest_model *model) {
+    size_t count = 0;
+    for (const char *text; (text = fm_manifest_about(manifest, model, count)) != NULL; count++) {
+        require(text[0]);
+        check_text(text, FM_MANIFEST_ABOUT_BYTES + 1);
+    }
+    require(count <= FM_MANIFEST_ABOUT);
+}
+
 static void check_model(const struct manifest_model *model) {
     check_file(model->file);
     require(strlen(model->sha256) == 64 || !model->sha256[0]);
@@ -56,8 +66,10 @@ static void check_manifest(const struct manifest *manifest) {
     check_text(manifest->licence, sizeof manifest->licence);
     check_text(manifest->licence_url, sizeof manifest->licence_url);
     check_text(manifest->source, sizeof manifest->source);
+    check_about(manifest, NULL);
     for (size_t i = 0; i < manifest->model_count; i++) {
         check_model(&manifest->models[i]);
+        check_about(manifest, &manifest->models[i]);
         require(fm_manifest_model(manifest, manifest->models[i].file) == &manifest->models[i]);
     }
 }

@@ -1,4 +1,4 @@
-/* make_seeds FOLDER: writes what the fuzzers start from into FOLDER/{image,onnx,config,manifest}. Everything is made
+/* make_seeds FOLDER: writes what the fuzzers start from into FOLDER/NAME of each. Everything is made
    here, by the image tests' samples and from what is written below, so that no picture or model of others is needed. */
 #include "base/os.h"
 #include "base/text.h"
@@ -127,7 +127,8 @@ static void save_configs(const char *folder) {
 static void save_manifests(const char *folder) {
     static const char own[] =
         "{\"facemill_pack\": 1, \"name\": \"a\", \"display_name\": \"A\", \"version\": \"1\", \"source\": \"s\", "
-        "\"licence\": {\"name\": \"MIT\", \"url\": \"u\"}, \"models\": [{\"file\": \"d.onnx\", \"sha256\": "
+        "\"licence\": {\"name\": \"MIT\", \"url\": \"u\"}, \"about\": [\"who\", \"terms\"], \"models\": [{\"file\": "
+        "\"d.onnx\", \"about\": [\"weak\"], \"sha256\": "
         "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", \"bytes\": 5, \"task\": \"detection\", "
         "\"family\": \"scrfd\", \"input\": {\"width\": 640, \"height\": 480}, \"pixels\": {\"order\": \"bgr\", "
         "\"mean\": [1, 1, 2.5], \"std\": 128}, \"thresholds\": {\"score\": 0.5, \"nms\": 0.4}}, {\"file\": "
@@ -174,6 +175,67 @@ static void save_archives(const char *folder) {
     fm_buffer_reset(&bytes);
 }
 
+/* ---------------------------------------------------------------- requests */
+
+static void save_requests(const char *folder) {
+    static const char form[] =
+        "multipart/form-data; boundary=\"b c\"\nbefore\r\n--b c\r\nContent-Disposition: form-data; name=\"file\"; "
+        "filename=\"a\\\"b.jpg\"; filename*=utf-8''%e2%82%ac.jpg\r\nContent-Type: image/jpeg\r\n\r\n\xFF\xD8\r\n--b\r\n"
+        "\r\n--b c \t\r\ncontent-disposition:\r\n form-data;name=text\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+        "0.5\r\n--b c--\r\nafter";
+    static const char many[] =
+        "multipart/form-data;boundary=b\n--b\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n--b"
+        "\r\nContent-Disposition: form-data; name=a\r\n\r\n--b\r\n\r\n\r\n--b--";
+    static const char json[] =
+        "\0{\"images\": {\"data\": [\"Zm9v\", \"data:image/png;base64,Zg==\"], \"urls\": null}, \"threshold\": "
+        "\"0.5\", \"embed_only\": 1, \"return_face_data\": \"yes\", \"return_landmarks\": true, \"limit_faces\": 2, "
+        "\"min_face_size\": 3.0, \"extract_ga\": null, \"img_req_headers\": {\"User-Agent\": \"a b\"}, \"other\": "
+        "[{}]}";
+    static const char urls[] = "\0{\"images\": {\"urls\": [\"http://a.example/b.jpg\"]}, \"verbose_timings\": true}";
+    static const char packed[] =
+        "\1\x84\xA6images\x82\xA4"
+        "data\x93\xC4\x03\xFF\xD8\xFF\xA3xyz\xDA\x00\x01k\xA4urls\xC0\xA9threshold\xCB\x3F\xE0\x00"
+        "\x00\x00\x00\x00\x00\xABlimit_faces\xD0\xFF\xA1x\xDC\x00\x03\x01\xC2\x81\xA1y\xCA\x3F\x80"
+        "\x00\x00";
+    static const char headers[] = "\1\x82\xA6images\x81\xA4urls\x91\xA1u\xAFimg_req_headers\x81\xA1"
+                                  "a\xD9\x01z";
+    static const char base64[] = "\2data:;base64,Zm9v\r\nYm-_Zg= =";
+    save(folder, "multipart", "form", form, sizeof form - 1);
+    save(folder, "multipart", "many", many, sizeof many - 1);
+    save(folder, "multipart", "cut", form, sizeof form - 20);
+    save(folder, "request_json", "json", json, sizeof json - 1);
+    save(folder, "request_json", "urls", urls, sizeof urls - 1);
+    save(folder, "request_json", "packed", packed, sizeof packed - 1);
+    save(folder, "request_json", "headers", headers, sizeof headers - 1);
+    save(folder, "request_json", "base64", base64, sizeof base64 - 1);
+}
+
+/* ---------------------------------------------------------------- replies */
+
+#define POINTS "\"landmarks\":[[1,2],[3,4],[5,6],[7,8],[9,0.5]]"
+
+/* Behind a first byte that says as what they are read. */
+static void save_replies(const char *folder) {
+    static const struct {
+        const char *name, *text;
+    } seeds[] = {
+        {"ours", "@{\"width\":640,\"height\":480,\"faces\":[{\"box\":[1.5,-2,3e1,40],\"score\":0.75," POINTS
+                 ",\"embedding\":\"zczMPQAAgL8=\",\"embedding_norm\":1.5},{\"box\":[1,2,3,4],\"score\":1," POINTS
+                 ",\"embedding\":null}],\"request_id\":\"r\"}"},
+        {"array", "@{\"width\":1,\"height\":2,\"faces\":[{\"box\":[1,2,3,4],\"score\":0,\"landmarks\":null,"
+                  "\"embedding\":[0.25,-1]}]}"},
+        {"gpu", "A{\"faces\":[{\"bbox_x\":1,\"bbox_y\":-2,\"bbox_width\":3,\"bbox_height\":4,\"embedding\":[1,2.5],"
+                "\"confidence\":0.5," POINTS "}],\"image_width\":640,\"image_height\":480,\"processing_time_ms\":1.5}"},
+        {"refused", "B{\"error\":{\"code\":\"truncated\",\"message\":\"ends early\",\"details\":{}},"
+                    "\"request_id\":\"r\"}"},
+        {"detail", "R{\"detail\":\"not \\u001b yet \xC3\xA9\"}"},
+        {"models", "C{\"version\":\"0.1.0\",\"pack\":{\"name\":\"mini\",\"id\":\"00ff\"},\"models\":[]}"},
+        {"health", "C{\"status\":\"healthy\",\"gpu_available\":false,\"model_loaded\":true,\"device\":\"CPU\"}"},
+    };
+    for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++)
+        save(folder, "reply", seeds[i].name, seeds[i].text, strlen(seeds[i].text));
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: make_seeds FOLDER\n");
@@ -184,5 +246,7 @@ int main(int argc, char **argv) {
     save_configs(argv[1]);
     save_manifests(argv[1]);
     save_archives(argv[1]);
+    save_requests(argv[1]);
+    save_replies(argv[1]);
     return 0;
 }

@@ -27,8 +27,8 @@ EXPORT fm_status fm_test_warp(struct device *device, const uint8_t *rgb, int wid
 EXPORT int fm_test_align_matrix(const float landmarks[5][2], int side, double m[6]);
 EXPORT size_t fm_test_nms(struct device *device, const float (*boxes)[4], const float *scores, size_t count,
                           float threshold, int plus_one, int32_t *kept);
-EXPORT fm_status fm_test_detect(struct device *device, float *const outputs[3 * HEADS], int batch, int slot,
-                                int interleaved, int side, double scale, float threshold, float (*rows)[ROW],
+EXPORT fm_status fm_test_detect(struct device *device, float *const outputs[3 * HEADS], int anchors, int batch,
+                                int slot, int interleaved, int side, double scale, float threshold, float (*rows)[ROW],
                                 size_t capacity, size_t *count);
 
 /* ---- image */
@@ -152,13 +152,13 @@ size_t fm_test_nms(struct device *device, const float (*boxes)[4], const float *
     return survivors;
 }
 
-/* SCRFD with three heads of two anchors, outputs in the stock files' order: scores, boxes, points. */
-static struct model *scrfd_model(int interleaved) {
+/* SCRFD with three heads, outputs in the stock files' order: scores, boxes, points. */
+static struct model *scrfd_model(int anchors, int interleaved) {
     struct model *model = fm_alloc(sizeof *model);
     if (model != NULL) {
         model->task = MODEL_DETECTION;
         model->detector = (struct detector_recipe){.heads = HEADS,
-                                                   .anchors = 2,
+                                                   .anchors = anchors,
                                                    .interleaved = interleaved != 0,
                                                    .threshold = 0.5F,
                                                    .nms_threshold = 0.4F,
@@ -173,31 +173,32 @@ static struct model *scrfd_model(int interleaved) {
     return model;
 }
 
-static void head_tensors(struct tensor tensors[3 * HEADS], float *const outputs[3 * HEADS], int batch, int interleaved,
-                         int side) {
+static void head_tensors(struct tensor tensors[3 * HEADS], float *const outputs[3 * HEADS], int anchors, int batch,
+                         int interleaved, int side) {
     static const int columns[3] = {1, 4, 10};
     for (int i = 0; i < 3 * HEADS; i++) {
         int cells = (side / (8 << i % HEADS)) * (side / (8 << i % HEADS));
         tensors[i] = (struct tensor){.dtype = DTYPE_F32, .bytes = outputs[i]};
         if (interleaved) {
             tensors[i].rank = 2;
-            tensors[i].dims[0] = (int64_t)cells * 2 * batch;
+            tensors[i].dims[0] = (int64_t)cells * anchors * batch;
             tensors[i].dims[1] = columns[i / HEADS];
         } else {
             tensors[i].rank = 3;
             tensors[i].dims[0] = batch;
-            tensors[i].dims[1] = (int64_t)cells * 2;
+            tensors[i].dims[1] = (int64_t)cells * anchors;
             tensors[i].dims[2] = columns[i / HEADS];
         }
-        tensors[i].capacity = (size_t)cells * 2 * (size_t)batch * (size_t)columns[i / HEADS] * sizeof(float);
+        tensors[i].capacity = (size_t)(cells * anchors) * (size_t)batch * (size_t)columns[i / HEADS] * sizeof(float);
     }
 }
 
-fm_status fm_test_detect(struct device *device, float *const outputs[3 * HEADS], int batch, int slot, int interleaved,
-                         int side, double scale, float threshold, float (*rows)[ROW], size_t capacity, size_t *count) {
+fm_status fm_test_detect(struct device *device, float *const outputs[3 * HEADS], int anchors, int batch, int slot,
+                         int interleaved, int side, double scale, float threshold, float (*rows)[ROW], size_t capacity,
+                         size_t *count) {
     struct tensor tensors[3 * HEADS];
     struct buffer scratch = {0};
-    struct model *model = scrfd_model(interleaved);
+    struct model *model = scrfd_model(anchors, interleaved);
     size_t possible = model != NULL ? fm_detector_rows(model, side, side) : 0, found = 0;
     struct candidate *candidates = fm_alloc_array(possible + 1, sizeof *candidates);
     fm_status status = FM_OUT_OF_MEMORY;
@@ -205,7 +206,7 @@ fm_status fm_test_detect(struct device *device, float *const outputs[3 * HEADS],
     if (model == NULL || candidates == NULL) {
         goto cleanup;
     }
-    head_tensors(tensors, outputs, batch, interleaved, side);
+    head_tensors(tensors, outputs, anchors, batch, interleaved, side);
     status = fm_detector_check(model, tensors, 3 * HEADS, batch, side, side, NULL);
     if (status == FM_OK) {
         status = fm_detector_collect(model, device, tensors, batch, slot, side, side, scale, threshold, candidates,

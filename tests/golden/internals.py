@@ -83,12 +83,12 @@ class Device:
                                          ctypes.c_float(threshold), int(plus_one), pointer(kept))
         return kept[:count]
 
-    def detect(self, outputs, side, scale, threshold=0.5, batch=1, slot=0, interleaved=True):
+    def detect(self, outputs, side, scale, threshold=0.5, batch=1, slot=0, interleaved=True, anchors=2):
         """Faces [n,17] of one image from SCRFD's nine raw outputs: box, score, points, rivals, their shift."""
         outputs = [np.ascontiguousarray(output, np.float32) for output in outputs]
         pointers = (ctypes.c_void_p * (3 * HEADS))(*(output.ctypes.data for output in outputs))
         rows, count = np.zeros((1000, 17), np.float32), ctypes.c_size_t()
-        status = self.library.fm_test_detect(self.handle, pointers, batch, slot, int(interleaved), side,
+        status = self.library.fm_test_detect(self.handle, pointers, anchors, batch, slot, int(interleaved), side,
                                              ctypes.c_double(scale), ctypes.c_float(threshold), pointer(rows),
                                              ctypes.c_size_t(len(rows)), ctypes.byref(count))
         assert status == 0, "detect: status %d" % status

@@ -6,11 +6,10 @@ import json
 import os
 import subprocess
 
-import numpy as np
 import pytest
 
-BOX_PX, POINT_PX, SCORE, COSINE = 0.5, 0.5, 0.002, 0.9999
-TIE = 1e-5  # scores closer than this may change places: ten times what runtimes were seen to differ by
+from faces import compare_face, match
+
 NOT_AVAILABLE = 3
 
 SETTINGS = {  # name: (detector's file, --det-size, key of the expected answer)
@@ -54,11 +53,6 @@ def analyze(program, shared, tmp_path_factory):
     return run
 
 
-def iou(a, b):
-    shared = np.prod(np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0))
-    return shared / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared)
-
-
 def expected_faces(entry, key):
     """Faces with box, score and, where the answer holds them, points and embedding. The joined sizes store boxes and
     scores only; a face that came from 640 is the face of the answer at 640."""
@@ -67,37 +61,6 @@ def expected_faces(entry, key):
                  "norm": f["embedding_norm"]} for f in entry[key]["faces"]]
     at_640 = {tuple(face["box"]): face for face in expected_faces(entry, "det_500m")}
     return [at_640.get(tuple(row[:4]), {"box": row[:4], "score": row[4]}) for row in entry[key]["rows"]]
-
-
-def match(want, got, where):
-    """Position in `got` of every expected face: the one that overlaps most. Order may differ between ties alone."""
-    assert len(got) == len(want), "%s: %d faces, expected %d" % (where, len(got), len(want))
-    places = [int(np.argmax([iou(np.array(face["box"]), np.array(other["box"])) for other in got])) for face in want]
-    assert sorted(places) == list(range(len(want))), "%s: faces are not the same: %s" % (where, places)
-    for i, place in enumerate(places):
-        for j in range(i):
-            tied = want[j]["score"] - want[i]["score"] < TIE
-            assert places[j] < place or tied, "%s: order of faces %d, %d" % (where, j, i)
-    return places
-
-
-def compare_face(want, got, worst, where):
-    box = np.abs(np.array(got["box"]) - want["box"]).max()
-    score = abs(got["score"] - want["score"])
-    worst.note("box, px", box, where)
-    worst.note("score", score, where)
-    assert box <= BOX_PX and score <= SCORE, where
-    if "points" not in want:
-        return False
-    points = np.abs(np.array(got["landmarks"]) - want["points"]).max()
-    u, v = np.array(got["embedding"]), np.array(want["embedding"])
-    cosine = u @ v / np.linalg.norm(u) / np.linalg.norm(v)
-    worst.note("points, px", points, where)
-    worst.note("cosine", cosine, where, high_is_bad=False)
-    worst.note("embedding norm, relative", abs(got["embedding_norm"] / want["norm"] - 1), where)
-    assert points <= POINT_PX and cosine > COSINE, where
-    assert abs(got["embedding_norm"] / want["norm"] - 1) < 0.001, where
-    return True
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -90,6 +90,9 @@ static void test_the_documented_example(void **state) {
     assert_string_equal(manifest->source, "https://example.org/packs");
     assert_string_equal(manifest->licence, "MIT");
     assert_string_equal(manifest->licence_url, "https://example.org/LICENSE");
+    assert_string_equal(fm_manifest_about(manifest, NULL, 0), "Made for an example, from nobody's pictures.");
+    assert_string_equal(fm_manifest_about(manifest, NULL, 1), "For reading, not for running.");
+    assert_null(fm_manifest_about(manifest, NULL, 2));
     assert_int_equal(manifest->model_count, 3);
     const struct manifest_model *detector = &manifest->models[0], *embedder = &manifest->models[1];
     assert_string_equal(detector->task, "detection");
@@ -106,11 +109,60 @@ static void test_the_documented_example(void **state) {
     assert_true(embedder->match_threshold == 0.35f && embedder->normalised);
     assert_string_equal(embedder->licence, "Apache-2.0");
     assert_string_equal(embedder->licence_url, "https://example.org/LICENSE-2.0");
+    assert_string_equal(fm_manifest_about(manifest, detector, 0), "Weak where faces are smaller than 16 pixels.");
+    assert_null(fm_manifest_about(manifest, detector, 1));
+    assert_null(fm_manifest_about(manifest, embedder, 0));
     assert_string_equal(manifest->models[2].task, "none");
     assert_int_equal(manifest->models[2].label_count, 2);
     assert_string_equal(manifest->models[2].labels[1], "male");
     fm_manifest_close(manifest);
     fm_buffer_reset(&document);
+}
+
+/* A list of `count` texts of `length` letters. */
+static const char *about_list(size_t count, size_t length, struct text *text) {
+    fm_text_clear(text);
+    fm_text_add(text, "{\"facemill_pack\": 1, \"models\": [], \"about\": [");
+    for (size_t i = 0; i < count; i++) {
+        fm_text_add(text, i > 0 ? ", \"" : "\"");
+        for (size_t k = 0; k < length; k++) {
+            fm_text_add(text, "a");
+        }
+        fm_text_add(text, "\"");
+    }
+    fm_text_add(text, "]}");
+    return fm_text_chars(text);
+}
+
+static void test_what_it_says_about_itself(void **state) {
+    (void)state;
+    static const char words[] = "a list of at most 16 texts of 1 to 1000 plain characters";
+    struct text text = {0};
+    struct manifest *manifest = parsed(about_list(FM_MANIFEST_ABOUT, FM_MANIFEST_ABOUT_BYTES, &text));
+    assert_int_equal(strlen(fm_manifest_about(manifest, NULL, FM_MANIFEST_ABOUT - 1)), FM_MANIFEST_ABOUT_BYTES);
+    assert_null(fm_manifest_about(manifest, NULL, FM_MANIFEST_ABOUT));
+    fm_manifest_close(manifest);
+    manifest = parsed("{\"facemill_pack\": 1, \"models\": [], \"about\": []}");
+    assert_null(fm_manifest_about(manifest, NULL, 0));
+    fm_manifest_close(manifest);
+    assert_null(fm_manifest_about(NULL, NULL, 0));
+    refused(about_list(FM_MANIFEST_ABOUT + 1, 1, &text), words);
+    refused(about_list(1, FM_MANIFEST_ABOUT_BYTES + 1, &text), words);
+    refused(about_list(2, 0, &text), words);
+    refused_top("\"about\": \"one\"", words);
+    refused_top("\"about\": [\"one\", 2]", words);
+    refused_top("\"about\": [\"two\\nlines\"]", words);
+    refused_top("\"about\": {\"a\": \"b\"}", words);
+    refused_model("\"about\": [null]", "models[0].about");
+    refused_model("\"about\": 7", words);
+    /* insightface's is not checked, and so not shown */
+    manifest =
+        parsed("{\"manifest_version\": 2, \"model_id\": \"a\", \"license\": \"MODEL.LICENSE\", \"about\": [\"x\"], "
+               "\"tasks\": {\"detection\": {\"file\": \"d.onnx\"}}}");
+    assert_null(fm_manifest_about(manifest, NULL, 0));
+    assert_null(fm_manifest_about(manifest, &manifest->models[0], 0));
+    fm_manifest_close(manifest);
+    fm_text_reset(&text);
 }
 
 static void test_the_other_spelling_of_licence(void **state) {
@@ -408,6 +460,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_least_there_is),
         cmocka_unit_test(test_the_documented_example),
+        cmocka_unit_test(test_what_it_says_about_itself),
         cmocka_unit_test(test_the_other_spelling_of_licence),
         cmocka_unit_test(test_unknown_members_are_kept),
         cmocka_unit_test(test_wrong_tops),

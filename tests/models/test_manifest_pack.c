@@ -461,8 +461,8 @@ static void test_what_is_there_stays(void **state) {
     write_file(place, ".hidden.onnx", "what macOS leaves behind");
     write_file(place, "manifest.json",
                "{\"later\": [1, {\"deep\": 0.1}], \"facemill_pack\": 1, \"name\": \"kept\", \"license\": {\"name\": "
-               "\"MIT\", \"note\": 1}, \"models\": [{\"file\": \"embedder.onnx\", \"pixels\": {\"order\": \"bgr\", "
-               "\"gamma\": 2.2}, \"colour\": \"blue\"}]}");
+               "\"MIT\", \"note\": 1}, \"about\": [\"of all\"], \"models\": [{\"file\": \"embedder.onnx\", \"pixels\": "
+               "{\"order\": \"bgr\", \"gamma\": 2.2}, \"about\": [\"of one\"], \"colour\": \"blue\"}]}");
     described(place, &(fm_pack_draft){.struct_size = sizeof(fm_pack_draft),
                                       .name = "new",
                                       .display_name = "New",
@@ -493,6 +493,8 @@ static void test_what_is_there_stays(void **state) {
     assert_int_equal(pack->manifest->model_count, 3);
     assert_string_equal(pack->manifest->models[0].file, "embedder.onnx"); /* the manifest's own first */
     assert_true(pack->tasks[MODEL_RECOGNITION]->pixels.bgr);
+    assert_string_equal(fm_manifest_about(pack->manifest, NULL, 0), "of all");
+    assert_string_equal(fm_manifest_about(pack->manifest, &pack->manifest->models[0], 0), "of one");
     assert_string_equal(pack->manifest->models[2].file, "zz.onnx");
     assert_int_equal(strlen(pack->manifest->models[2].sha256), 64);
     fm_pack_close(pack);
@@ -617,17 +619,11 @@ static void test_what_cannot_be_described(void **state) {
     fm_buffer_reset(&after);
 }
 
-/* The network that needs a manifest: dlib's, with crops of 150 pixels and levels as they are. */
-static void test_dlibs_network(void **state) {
-    const struct place *place = *state;
-    const char *shared = getenv("FM_SHARED");
+/* The networks that need a manifest: crops of 150 pixels and levels as they are. */
+static void check_150(const struct place *place, const char *file) {
     struct buffer onnx = {0};
     char path[2048];
-    snprintf(path, sizeof path, "%s/models/dlib_resnet_v1.onnx", shared != NULL ? shared : "../shared");
-    if (fm_file_read(path, 1 << 30, &onnx, NULL) != FM_OK) {
-        print_message("no %s: set FM_SHARED to the folder of reference data\n", path);
-        skip();
-    }
+    OK(fm_file_read(file, 1 << 30, &onnx, NULL));
     OK(fm_file_write(below(place, "embedder.onnx", path), onnx.bytes, onnx.size, NULL));
     fm_buffer_reset(&onnx);
     const fm_model_choice choices[] = {{"embedder.onnx", "points", "50,60 100,60 75,80 55,105 95,105"},
@@ -638,6 +634,21 @@ static void test_dlibs_network(void **state) {
     assert_int_equal(pack->tasks[MODEL_RECOGNITION]->recogniser.side, 150);
     assert_int_equal(pack->tasks[MODEL_RECOGNITION]->recogniser.size, 128);
     fm_pack_close(pack);
+}
+
+/* The recogniser of packs/mini, and dlib's where the reference data is. */
+static void test_networks_of_150(void **state) {
+    const struct place *place = *state;
+    const char *shared = getenv("FM_SHARED");
+    char path[2048];
+    check_150(place, TEST_MINI_PACK "/mini-rec.onnx");
+    remove(below(place, "manifest.json", path));
+    snprintf(path, sizeof path, "%s/models/dlib_resnet_v1.onnx", shared != NULL ? shared : "../shared");
+    if (fm_path_kind(path) == OS_PATH_FILE) {
+        check_150(place, path);
+    } else {
+        print_message("without %s: packs/mini alone\n", path);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_pack, remove_place)
@@ -665,7 +676,7 @@ int main(void) {
         TEST(test_bad_choices),
         TEST(test_a_chosen_crop_makes_a_recogniser),
         TEST(test_what_cannot_be_described),
-        TEST(test_dlibs_network),
+        TEST(test_networks_of_150),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 
 #include "base/os.h"
 #include "base/sha256.h"
+#include "models/builtin.h"
 #include "models/pack.h"
 #include "support/onnx_maker.h"
 
@@ -66,16 +67,25 @@ static void finds(const char *wanted, const char *source, const char *path, cons
     assert_string_equal(why, reason);
 }
 
-static void test_order_of_places(void **state) {
-    const struct place *place = *state;
-    char path[2048], other[2048], at[4096], why[64];
+/* With nothing named and nothing installed: the pack inside the library, or words. */
+static void finds_the_last_resort(void) {
+    char inside[256], at[4096], why[64];
     fm_error error = {FM_OK, ""};
+    if (fm_builtin_find(NULL, inside, sizeof inside)) {
+        finds(NULL, NULL, inside, "built-in");
+        return;
+    }
     assert_int_equal(fm_pack_find(NULL, NULL, at, sizeof at, why, sizeof why, &error), FM_NOT_FOUND);
     assert_non_null(strstr(error.message, "FM_PACK is not set"));
     assert_non_null(strstr(error.message, "data/facemill/packs"));
+}
+
+static void test_order_of_places(void **state) {
+    const struct place *place = *state;
+    char path[2048], other[2048];
+    finds_the_last_resort();
     write_pack(place, ".insightface/models/buffalo_x", "detector");
-    assert_int_equal(fm_pack_find(NULL, NULL, at, sizeof at, why, sizeof why, NULL),
-                     FM_NOT_FOUND); /* only when named */
+    finds_the_last_resort(); /* that one only when named */
     finds("buffalo_x", "--pack", below(place, ".insightface/models/buffalo_x", path), "--pack");
     OK(fm_folder_make(below(place, "data/facemill/packs/a_empty", path), NULL));
     write_pack(place, "data/facemill/packs/buffalo_x", "detector");
@@ -95,6 +105,31 @@ static void test_order_of_places(void **state) {
     finds(below(place, "data/facemill/packs/buffalo_x", path), "config", path, "config");
     finds("~/data/facemill/packs/zebra", NULL, below(place, "data/facemill/packs/zebra", other), "caller");
     unsetenv("FM_PACK");
+}
+
+/* By name it is found last, by its path always. */
+static void test_the_pack_inside_is_found_by_name(void **state) {
+    const struct place *place = *state;
+    const char *name = fm_builtin_pack.name;
+    char inside[256], path[2048], folder[300];
+    if (!fm_builtin_find(NULL, inside, sizeof inside)) {
+        print_message("skipped: this build has no pack inside (FM_BUILTIN_PACK is OFF)\n");
+        skip();
+    }
+    finds(name, "--pack", inside, "--pack");
+    finds(inside, "--pack", inside, "--pack");
+    setenv("FM_PACK", name, 1);
+    finds(NULL, NULL, inside, "FM_PACK");
+    unsetenv("FM_PACK");
+    snprintf(folder, sizeof folder, ".insightface/models/%s", name);
+    write_pack(place, folder, "detector");
+    finds(name, "--pack", below(place, folder, path), "--pack");
+    finds(NULL, NULL, inside, "built-in");
+    snprintf(folder, sizeof folder, "data/facemill/packs/%s", name);
+    write_pack(place, folder, "detector");
+    finds(name, "--pack", below(place, folder, path), "--pack");
+    finds(NULL, NULL, path, "installed");
+    finds(inside, "config", inside, "config");
 }
 
 static void test_a_wrong_name_says_where_it_was_looked_for(void **state) {
@@ -404,6 +439,7 @@ static void test_a_batch_that_cannot_be_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_order_of_places, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(test_the_pack_inside_is_found_by_name, make_place, remove_place),
         cmocka_unit_test_setup_teardown(test_a_wrong_name_says_where_it_was_looked_for, make_place, remove_place),
         cmocka_unit_test_setup_teardown(test_a_folder_is_opened, make_place, remove_place),
         cmocka_unit_test_setup_teardown(test_a_file_is_a_pack, make_place, remove_place),

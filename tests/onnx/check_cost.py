@@ -16,6 +16,7 @@ import onnx
 import onnxruntime
 
 onnxruntime.set_default_logger_severity(4)
+MINI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packs", "mini", "*.onnx")
 WEIGHTS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3, "ConvTranspose": 1, "MatMul": 1, "MatMulInteger": 1,
            "QLinearMatMul": 3, "Gemm": 1}
 VARIANTS = ("stock", "batched", "unknown", "normalised", "foreign", "det_10g")
@@ -219,7 +220,7 @@ def main():
     with tempfile.TemporaryDirectory() as root:
         for pack in VARIANTS:
             subprocess.run([make_test_pack, f"{root}/packs/{pack}", "--variant", pack], check=True)
-        paths = glob.glob(os.environ.get("FM_SHARED", "") + "/models/*.onnx") + glob.glob(root + "/packs/*/*.onnx")
+        paths = glob.glob(os.environ.get("FM_SHARED", "") + "/models/*.onnx") + glob.glob(MINI) + glob.glob(root + "/packs/*/*.onnx")
         for path in sorted(paths):
             figures, shape, values, wrong = check(path, onnx_cost)
             failures += bool(wrong)

@@ -14,6 +14,7 @@ import onnx
 import onnxruntime
 
 onnxruntime.set_default_logger_severity(3)
+MINI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packs", "mini", "*.onnx")
 SIDE, BATCH = 320, 3
 
 
@@ -77,7 +78,7 @@ def main():
     with tempfile.TemporaryDirectory() as root:
         for pack in ("stock", "batched", "unknown", "normalised", "foreign", "det_10g"):
             subprocess.run([make_test_pack, f"{root}/packs/{pack}", "--variant", pack], check=True)
-        paths = glob.glob(os.environ.get("FM_SHARED", "") + "/models/*.onnx") + glob.glob(root + "/packs/*/*.onnx")
+        paths = glob.glob(os.environ.get("FM_SHARED", "") + "/models/*.onnx") + glob.glob(MINI) + glob.glob(root + "/packs/*/*.onnx")
         for number, path in enumerate(sorted(paths)):
             folder = f"{root}/out{number}"
             os.mkdir(folder)

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/os.h"
 #include "onnx/cost.h"
 #include "onnx/shapes.h"
 
@@ -323,6 +324,31 @@ static void test_not_one_input(void **state) {
     fm_graph_close(graph);
 }
 
+/* The networks of packs/mini: every shape is followed, and twice the images are twice the work. */
+static void test_the_pack_of_our_own(void **state) {
+    static const char *const files[] = {TEST_MINI_PACK "/mini-det.onnx", TEST_MINI_PACK "/mini-rec.onnx"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct buffer file = {0};
+        struct graph *graph = NULL;
+        struct graph_cost one, two;
+        int64_t dims[FM_MAX_RANK] = {0};
+        OK(fm_file_read(files[i], INT32_MAX, &file, NULL));
+        OK(fm_graph_read(file.bytes, file.size, files[i], &graph, NULL));
+        const int rank = fm_graph_typical_input(graph, 0, 0, dims);
+        assert_int_equal(rank, 4);
+        OK(fm_graph_cost(graph, dims, rank, &one, NULL));
+        dims[0] = 2;
+        OK(fm_graph_cost(graph, dims, rank, &two, NULL));
+        assert_string_equal(one.note, "");
+        assert_int_equal(one.not_followed, 0);
+        assert_true(one.macs > 1000000 && one.weight_bytes < file.size);
+        assert_true(two.macs == 2 * one.macs && two.weight_bytes == one.weight_bytes);
+        fm_graph_close(graph);
+        fm_buffer_reset(&file);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_convolution_by_hand),
@@ -335,6 +361,7 @@ int main(void) {
         cmocka_unit_test(test_contradictions_are_not_followed),
         cmocka_unit_test(test_figures_saturate),
         cmocka_unit_test(test_not_one_input),
+        cmocka_unit_test(test_the_pack_of_our_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

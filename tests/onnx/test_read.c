@@ -367,12 +367,13 @@ static bool check_file(const char *name, enum os_path_kind kind, void *user) {
 
 static void test_real_models_are_read_and_written(void **state) {
     (void)state;
-    char folder[4096];
+    char folder[4096] = TEST_MINI_PACK;
     const char *shared = fm_environment("FM_SHARED");
+    assert_int_equal(fm_folder_visit(folder, check_file, folder, NULL), FM_OK);
     if (shared == NULL || !fm_path_join(folder, sizeof folder, shared, "models") ||
         fm_path_kind(folder) != OS_PATH_FOLDER) {
-        print_message("skipped: FM_SHARED has no models\n");
-        skip();
+        print_message("without FM_SHARED/models: done on packs/mini alone\n");
+        return;
     }
     assert_int_equal(fm_folder_visit(folder, check_file, folder, NULL), FM_OK);
 }

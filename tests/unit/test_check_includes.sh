@@ -91,9 +91,11 @@ include '<jpeglib.h>' | plant lib/engine/planted.c 2 'lib/image only'
 include '<webp/decode.h>' | plant apps/facemill/planted.c 2 'lib/image only'
 include '<protobuf-c/protobuf-c.h>' | plant lib/models/planted.c 2 'lib/onnx only'
 include '<immintrin.h>' | plant lib/image/planted.c 2 'lib/base and lib/kernels only'
-include '<curl/curl.h>' | plant service/config/planted.c 2 'service/packs only'
+include '<curl/curl.h>' | plant service/config/planted.c 2 'service/packs and service/client and service/http only'
 include '<zip.h>' | plant apps/facemill/planted.c 2 'service/packs only'
 include '<curl/curl.h>' | allow service/packs/planted.c
+include '<microhttpd.h>' | plant service/client/planted.c 2 'service/http only'
+include '<microhttpd.h>' | allow service/http/planted.c
 include '<openssl/ssl.h>' | plant service/config/planted.c 2 'neither standard C nor'
 for header in pthread.h dlfcn.h sys/mman.h dirent.h unistd.h sys/stat.h fcntl.h signal.h threads.h; do
     include "<$header>" | plant lib/engine/planted.c 2 'os_\*'

@@ -184,8 +184,9 @@ class Composer:
                    chin - half * 0.4, middle - half * 0.8 + down * 0.7]
         cv2.fillPoly(view, [np.round(np.array(outline) * 8).astype(np.int32)], tone, cv2.LINE_AA, 3)
 
-    def tile(self, canvas, labels, area, smallest, largest):
-        """One photograph in a rectangle, its main face of a share of the shorter side; now and then no face."""
+    def tile(self, canvas, labels, area, smallest, largest, cut=0.25):
+        """One photograph in a rectangle, its main face of a share of the shorter side; now and then no face. `cut` is
+        how far, as a share of the sides, a face may be from the middle where there is no room for it."""
         rng, (left, top, width, height) = self.rng, area
         view = canvas[top:top + height, left:left + width]
         if rng.random() < 0.1:
@@ -194,7 +195,7 @@ class Composer:
         picture, boxes, points, known, sure = self.photograph()
         size = max(6.5, min(width, height) * log_uniform(rng, smallest, largest))
         matrix = turn(rng, size / faces.sizes(boxes[:1])[0], self.angle())
-        room = np.maximum([width - size, height - size], (0.25 * width, 0.25 * height)) / 2
+        room = np.maximum([width - size, height - size], (cut * width, cut * height)) / 2
         target = np.array([width, height]) / 2 + rng.uniform(-0.8, 0.8, 2) * room
         matrix = about(matrix, (boxes[0, :2] + boxes[0, 2:]) / 2, target)
         view[:] = warp(rng, picture, matrix, width, height, self.border())
@@ -260,7 +261,7 @@ class Composer:
 
     def single(self, canvas, labels):
         side = canvas.shape[0]
-        self.tile(canvas, labels, (0, 0, side, side), 0.25, 1.15)
+        self.tile(canvas, labels, (0, 0, side, side), 0.25, 1.15, 0.8)
         self.cutouts_beside(canvas, labels, 0.5)
 
     def mosaic(self, canvas, labels):

@@ -12,7 +12,9 @@ RANGES = {8: (0, 56), 16: (28, 144), 32: (88, 1e9)}
 NEARNESS = 1.5       # cells whose corner is this many strides from a face's middle, or
 CENTRAL = 0.4        # this share of its size, whichever is less
 LAST_OF_STRIDE = (40, 112)  # sizes up to which stride 8 and 16 give the one cell that every face gets
-BOX_SHARE, POINT_SHARE, POINT_BETA = 2.0, 3.0, 0.02
+BOX_SHARE = 2.0
+POINTS = (3.0, 0.02)       # share of the points' loss and its beta;
+LATE_POINTS = (8.0, 0.01)  # of the last quarter: boxes are good by then, points are not
 LARGE, LARGE_WEIGHT = 100, 2.0  # faces over this size are few on the canvases: their boxes and points count twice
 
 
@@ -66,7 +68,7 @@ def box_quality(boxes, goals):
     return shared, shared - apart / span.square().sum(dim=1)
 
 
-def loss(maps, targets, cells):
+def loss(maps, targets, cells, points_weight=POINTS):
     """(sum, [score, box, points, mean IoU]): quality focal loss with the IoU as its goal, DIoU, smooth L1 of the points
     as a share of the face."""
     picture, cell, rows, weights = targets
@@ -86,7 +88,7 @@ def loss(maps, targets, cells):
     box = ((1 - quality) * share).sum() / share.sum().clamp(min=1)
     points = own[:, 5:].reshape(-1, 5, 2) * stride[:, None] + corner[:, None]
     apart = (points - rows[:, 4:14].reshape(-1, 5, 2)) / size[:, None, None]
-    each = functional.smooth_l1_loss(apart, torch.zeros_like(apart), beta=POINT_BETA, reduction="none").sum(dim=2)
+    each = functional.smooth_l1_loss(apart, torch.zeros_like(apart), beta=points_weight[1], reduction="none").sum(dim=2)
     known = rows[:, 14:19] * heavier[:, None]
     point = (each * known).sum() / known.sum().clamp(min=1)
-    return score + BOX_SHARE * box + POINT_SHARE * point, [score, box, point, reached.sum() / max(len(cell), 1)]
+    return score + BOX_SHARE * box + points_weight[0] * point, [score, box, point, reached.sum() / max(len(cell), 1)]
