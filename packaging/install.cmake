@@ -56,6 +56,18 @@ if(TARGET facemill AND NOT CMAKE_CROSSCOMPILING AND NOT FM_SANITIZE)
   install(FILES ${PROJECT_BINARY_DIR}/help/fish/facemill.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
 
+# The worker as a service of systemd. Written when it is installed, for the prefix that is known then.
+option(FM_SYSTEMD_UNITS "install systemd units for facemill serve" ${FM_WITH_HTTP})
+if(TARGET facemill AND FM_SYSTEMD_UNITS AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  foreach(place BINDIR DATADIR DOCDIR)
+    install(CODE "get_filename_component(FM_UNIT_${place} \"${CMAKE_INSTALL_${place}}\" ABSOLUTE
+                  BASE_DIR \"\${CMAKE_INSTALL_PREFIX}\")")
+  endforeach()
+  install(CODE "configure_file(\"${PROJECT_SOURCE_DIR}/packaging/systemd/facemill.service.in\"
+                               \"${PROJECT_BINARY_DIR}/facemill.service\" @ONLY)")
+  install(FILES ${PROJECT_BINARY_DIR}/facemill.service packaging/systemd/facemill.socket DESTINATION lib/systemd/system)
+endif()
+
 foreach(name ${package_names})
   configure_file(packaging/${name}.pc.in ${name}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# setup.sh [--tests]: make a Debian 12 machine ready to build and run facemill (with --tests: to test it too).
+# setup.sh [--tests|--run]: make a Debian 12 machine ready to build and run facemill (with --tests: to test it too; with
+# --run: only to run what was built elsewhere, ONNX Runtime's library included).
 #
 # Installs the Debian packages that are missing (says which; uses sudo when not root) and puts ONNX Runtime's library
 # and licence where the program looks for them: ${XDG_DATA_HOME:-~/.local/share}/facemill/ort. What is there already is
@@ -12,7 +13,9 @@ build_packages="gcc libc6-dev cmake ninja-build pkg-config python3 python3-pip
  libjansson-dev libzip-dev libcurl4-openssl-dev libmicrohttpd-dev"
 test_packages="g++ libcmocka-dev binutils clang libclang-rt-14-dev llvm locales util-linux
  gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user python3-numpy python3-pytest
- python3-jsonschema python3-requests groff-base zsh fish openssl curl chromium chromium-driver"
+ python3-jsonschema python3-requests python3-yaml systemd groff-base zsh fish openssl curl chromium chromium-driver"
+run_packages="libprotobuf-c1 libjpeg62-turbo libspng0 libwebp7 libheif1 libjansson4 libzip4 libcurl4 libmicrohttpd12
+ libstdc++6 ca-certificates curl"
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 3; }
@@ -76,7 +79,8 @@ fetch_runtime() {
 case "${1:-}" in
     "") wanted=$build_packages ;;
     --tests) wanted="$build_packages $test_packages" ;;
-    *) fail "usage: setup.sh [--tests]" ;;
+    --run) wanted=$run_packages ;;
+    *) fail "usage: setup.sh [--tests|--run]" ;;
 esac
 if command -v dpkg-query >/dev/null 2>&1; then
     # shellcheck disable=SC2086 # a list of words
@@ -87,4 +91,4 @@ else
     # shellcheck disable=SC2086
     say "not a Debian system; expecting the equivalents of:" $wanted
 fi
-fetch_runtime
+[ "${1:-}" = --run ] || fetch_runtime

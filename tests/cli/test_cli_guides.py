@@ -26,7 +26,7 @@ from conftest import PROGRAM, ROOT, Facemill
 
 DOCUMENTS = [os.path.join(ROOT, "README.md")] + sorted(glob.glob(os.path.join(ROOT, "docs", "*.md")))
 GUIDES = ["install.md", "providers.md", "troubleshooting.md", "migrate-from-insightface.md", "accuracy.md",
-          "output.md", "manifest.md", "packs.md", "serve.md", "api.md", "client.md"]
+          "output.md", "manifest.md", "packs.md", "serve.md", "deploy.md", "api.md", "client.md"]
 KNOWN_LANGUAGES = {"sh", "python", "text", "c", "cmake", "json", "jsonl", "csv", "ini"}
 FENCE = re.compile(r"^( *)```(.*)$")
 

@@ -20,8 +20,9 @@ LABEL_COLUMNS = 20
 SMALLEST = 7.0   # smaller faces are ignored, in pixels
 VISIBLE = 0.4    # faces of which less is seen are ignored
 SOURCES = {"lfw": 0.42, "utk": 0.24, "rest": 0.13, "ffhq": 0.21}
-# kind of canvas: how often
-KINDS = {"scene": 0.42, "single": 0.20, "mosaic": 0.15, "crowd": 0.12, "cutouts": 0.07, "empty": 0.04}
+# kind of canvas: how often, in the first and in the second pass
+KINDS = ({"scene": 0.42, "single": 0.20, "mosaic": 0.15, "crowd": 0.12, "cutouts": 0.07, "empty": 0.04},
+         {"scene": 0.36, "single": 0.28, "mosaic": 0.12, "crowd": 0.11, "cutouts": 0.07, "empty": 0.06})
 DRAWN = 0.06     # of the scenes are drawn ones
 
 
@@ -97,8 +98,8 @@ def move(matrix, boxes, points):
 
 
 class Composer:
-    def __init__(self, work, seed):
-        self.rng = np.random.default_rng(seed)
+    def __init__(self, work, seed, second=False):
+        self.kinds, self.rng = KINDS[second], np.random.default_rng(seed)
         self.photographs = [Photographs(work, name) for name in SOURCES]
         self.scenes, self.drawn = read_scenes(work)
 
@@ -334,7 +335,7 @@ class Composer:
     def compose(self, side):
         """(canvas [side, side, 3] BGR, labels [n, LABEL_COLUMNS])."""
         canvas, labels = np.empty((side, side, 3), np.uint8), []
-        kind = self.rng.choice(list(KINDS), p=list(KINDS.values()))
+        kind = self.rng.choice(list(self.kinds), p=list(self.kinds.values()))
         getattr(self, kind)(canvas, labels)
         return self.photometry(canvas), np.array(labels, np.float32).reshape(-1, LABEL_COLUMNS)
 
@@ -353,9 +354,10 @@ def main():
     parser = data.arguments(__doc__)
     parser.add_argument("--count", type=int, default=400, help="canvases to measure")
     parser.add_argument("--side", type=int, default=320)
+    parser.add_argument("--second", action="store_true", help="of the second pass")
     parser.add_argument("--sheet", help="write the first 24 here, labels drawn")
     options = data.parse(parser)
-    composer, sizes, shown, empty = Composer(options.work, options.seed), [], [], 0
+    composer, sizes, shown, empty = Composer(options.work, options.seed, options.second), [], [], 0
     for index in range(options.count):
         canvas, labels = composer.compose(options.side)
         known = labels[labels[:, 19] == FACE]

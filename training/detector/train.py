@@ -29,16 +29,16 @@ SAVE_EVERY, REPORT_EVERY = 120, 100  # seconds, steps
 class Batches(torch.utils.data.IterableDataset):
     """Endless batches; each process and each start has a seed of its own."""
 
-    def __init__(self, work, seed, step, sides):
-        self.work, self.seed, self.step, self.sides = work, seed, step, sides
+    def __init__(self, work, seed, step, second):
+        self.work, self.seed, self.step, self.second = work, seed, step, second
 
     def __iter__(self):
         info = torch.utils.data.get_worker_info()
         seeds = [self.seed, self.step, info.id if info else 0]
-        composer, rng = Composer(self.work, seeds), np.random.default_rng([*seeds, 1])
-        cells = {side: targets.all_cells(side) for side in BATCH}
+        composer, rng = Composer(self.work, seeds, self.second), np.random.default_rng([*seeds, 1])
+        cells, sides = {side: targets.all_cells(side) for side in BATCH}, SIDES[self.second]
         while True:
-            side = int(rng.choice(list(self.sides), p=list(self.sides.values())))
+            side = int(rng.choice(list(sides), p=list(sides.values())))
             canvases, labels = zip(*(composer.compose(side) for _ in range(BATCH[side])))
             pictures = np.stack(canvases)[..., ::-1].copy()
             yield side, torch.from_numpy(pictures), [torch.from_numpy(part) for part in
@@ -98,7 +98,7 @@ class Training:
 
 def run(training, options, log):
     loader = iter(torch.utils.data.DataLoader(Batches(options.work, options.seed, training.step,
-                                                      SIDES[training.second]), batch_size=None,
+                                                      training.second), batch_size=None,
                                               num_workers=options.workers))
     cells = {side: torch.from_numpy(targets.all_cells(side)) for side in BATCH}
     clock, saved, parts, seen, since = training.clock, training.clock.spent, [], 0, training.clock.spent
