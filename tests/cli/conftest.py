@@ -22,9 +22,9 @@ if not PROGRAM:
 
 
 def pytest_sessionfinish(session, exitstatus):
-    """A run in which nothing but skips happened is a skip, not a pass."""
+    """A run in which nothing but skips happened is a skip, not a pass; 5: a whole module skipped itself."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if exitstatus == 0 and reporter and reporter.stats.get("skipped") and not reporter.stats.get("passed"):
+    if exitstatus in (0, 5) and reporter and reporter.stats.get("skipped") and not reporter.stats.get("passed"):
         session.exitstatus = SKIPPED
 
 
