@@ -19,6 +19,7 @@
 #define REDIRECTS 5
 #define CONNECT_MS 3000L
 #define PATIENCE_MS 10000u
+#define LATE_MS 20 /* libcurl may give up a little early: whoever looks afterwards shall find the deadline passed */
 #define HOST_SIZE 256
 #define NS_PER_MS 1000000u
 
@@ -238,7 +239,7 @@ static fm_status hop(struct transfer *transfer, const char *url, bool first, cha
     if (now_ns >= transfer->deadline_ns)
         return fm_fail(error, FM_NOT_FOUND, "'%.300s' was not there in time", url);
     struct curl_slist *headers = first ? make_headers(transfer) : NULL;
-    bool ready = set_up(transfer, url, headers, (long)((transfer->deadline_ns - now_ns) / NS_PER_MS) + 1);
+    bool ready = set_up(transfer, url, headers, (long)((transfer->deadline_ns - now_ns) / NS_PER_MS) + LATE_MS);
     CURLcode code = ready ? curl->curl_easy_perform(transfer->handle) : CURLE_UNKNOWN_OPTION;
     curl->curl_easy_getinfo(transfer->handle, CURLINFO_RESPONSE_CODE, &http);
     curl->curl_easy_getinfo(transfer->handle, CURLINFO_REDIRECT_URL, &location);
