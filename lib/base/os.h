@@ -39,6 +39,11 @@ uint64_t fm_clock_ns(void); /* monotonic */
 FM_MUST_USE fm_status fm_library_open(const char *path, void **library, fm_error *error);
 void *fm_library_symbol(void *library, const char *name); /* library NULL: what the whole process can see */
 void fm_library_close(void *library);
+/* The first of `paths` that can be opened, and the addresses of `names` in it, into `functions`: as many pointers, or a
+   struct of as many function pointers. Both lists end with NULL. What was opened stays open: what it brought along may
+   have left things to do at the process's end. */
+enum os_library { OS_LIBRARY_NONE = 0, OS_LIBRARY_OLD = 1, OS_LIBRARY_WHOLE = 2 }; /* old: it lacks some */
+enum os_library fm_library_load(const char *const paths[], const char *const names[], void *functions);
 
 /* ---- files */
 #define OS_PATH_SIZE 4096 /* bytes of any path that we build, with its NUL */

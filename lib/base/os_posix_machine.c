@@ -36,6 +36,24 @@ void fm_library_close(void *library) {
     }
 }
 
+enum os_library fm_library_load(const char *const paths[], const char *const names[], void *functions) {
+    void *library = NULL;
+    bool all = true;
+    for (size_t i = 0; paths[i] != NULL && library == NULL; i++) {
+        fm_error ignored = {FM_OK, ""};
+        (void)!fm_library_open(paths[i], &library, &ignored);
+    }
+    if (library == NULL) {
+        return OS_LIBRARY_NONE;
+    }
+    for (size_t i = 0; names[i] != NULL; i++) {
+        void *symbol = fm_library_symbol(library, names[i]);
+        memcpy((char *)functions + i * sizeof symbol, &symbol, sizeof symbol);
+        all = all && symbol != NULL;
+    }
+    return all ? OS_LIBRARY_WHOLE : OS_LIBRARY_OLD;
+}
+
 bool fm_is_terminal(int descriptor) {
     return isatty(descriptor) == 1;
 }

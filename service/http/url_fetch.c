@@ -46,25 +46,17 @@ struct curl_library {
 };
 
 static fm_status load(struct curl_library *library, fm_error *error) {
-    static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl.so", "libcurl.4.dylib"};
-    void *handle = NULL;
-    bool all = true;
-    for (size_t i = 0; i < sizeof names / sizeof *names && handle == NULL; i++) {
-        fm_error ignored = {0};
-        (void)!fm_library_open(names[i], &handle, &ignored);
-    }
-    if (handle == NULL)
+    static const char *const paths[] = {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl.so", "libcurl.4.dylib", NULL};
+#define NAME(name) #name,
+    static const char *const names[] = {FUNCTIONS(NAME) NULL};
+#undef NAME
+    enum os_library found = fm_library_load(paths, names, library);
+    if (found == OS_LIBRARY_NONE)
         return fm_fail(error, FM_UNSUPPORTED,
                        "URLs cannot be fetched: libcurl is not on the worker's machine (Debian: libcurl4)");
-#define LOAD(name)                                                                                                     \
-    {                                                                                                                  \
-        void *symbol = fm_library_symbol(handle, #name);                                                               \
-        memcpy(&library->name, &symbol, sizeof symbol);                                                                \
-        all = all && symbol != NULL;                                                                                   \
-    }
-    FUNCTIONS(LOAD)
-#undef LOAD
-    return all ? FM_OK : fm_fail(error, FM_UNSUPPORTED, "URLs cannot be fetched: libcurl is older than 7.85");
+    return found == OS_LIBRARY_WHOLE
+               ? FM_OK
+               : fm_fail(error, FM_UNSUPPORTED, "URLs cannot be fetched: libcurl is older than 7.85");
 }
 
 struct transfer {

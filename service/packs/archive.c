@@ -39,28 +39,20 @@ struct zip_library {
 #undef MEMBER
 };
 
-/* The library stays loaded: what it brought along may have left things to do at the process's end. */
 static fm_status load(struct zip_library *library, fm_error *error) {
-    static const char *const names[] = {"libzip.so.5", "libzip.so.4", "libzip.so", "libzip.5.dylib", "libzip.dylib"};
-    void *handle = NULL;
-    bool all = true;
-    for (size_t i = 0; i < sizeof names / sizeof *names && handle == NULL; i++) {
-        fm_error ignored = {0};
-        (void)!fm_library_open(names[i], &handle, &ignored);
-    }
-    if (handle == NULL)
+    static const char *const paths[] = {"libzip.so.5",    "libzip.so.4",  "libzip.so",
+                                        "libzip.5.dylib", "libzip.dylib", NULL};
+#define NAME(name) #name,
+    static const char *const names[] = {FUNCTIONS(NAME) NULL};
+#undef NAME
+    enum os_library found = fm_library_load(paths, names, library);
+    if (found == OS_LIBRARY_NONE)
         return fm_fail(error, FM_UNSUPPORTED,
                        "libzip is not on this machine; install it (Debian: libzip4), or unpack the archive and run "
                        "'facemill models add' on the folder");
-#define LOAD(name)                                                                                                     \
-    {                                                                                                                  \
-        void *symbol = fm_library_symbol(handle, #name);                                                               \
-        memcpy(&library->name, &symbol, sizeof symbol);                                                                \
-        all = all && symbol != NULL;                                                                                   \
-    }
-    FUNCTIONS(LOAD)
-#undef LOAD
-    return all ? FM_OK : fm_fail(error, FM_UNSUPPORTED, "libzip of this machine lacks functions; install 1.0 or newer");
+    return found == OS_LIBRARY_WHOLE
+               ? FM_OK
+               : fm_fail(error, FM_UNSUPPORTED, "libzip of this machine lacks functions; install 1.0 or newer");
 }
 
 /* One archive being unpacked. */
